@@ -1,0 +1,1 @@
+"""History in and out of IoT TS Bulk as pandas DataFrames."""
