@@ -1,0 +1,103 @@
+"""The sandbox's nouns: assets and their aspects, the rules that are settings, and what a request handler may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tsbulk_frames.sandbox.files import FileStore
+    from tsbulk_frames.sandbox.registry import AssetStore
+    from tsbulk_frames.sandbox.store import SeriesStore
+
+__all__ = ["Aspect", "Asset", "DataType", "Rules", "State", "TwinName", "Variable"]
+
+DataType = Literal["BOOLEAN", "INT", "LONG", "DOUBLE", "STRING", "BIG_STRING", "TIMESTAMP"]
+TwinName = Literal["performance", "simulation"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One property of an aspect."""
+
+    name: str
+    data_type: DataType
+    unit: str = ""
+    quality_code: bool = True
+    length: int | None = None
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One property set of an asset, its variables by name."""
+
+    name: str
+    variables: dict[str, Variable]
+    category: str = "dynamic"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One entity."""
+
+    asset_id: str
+    name: str
+    twin_type: TwinName
+    aspects: dict[str, Aspect] = field(default_factory=dict)
+    etag: int = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the service's documentation leaves open, or what a test wants smaller; each a setting.
+
+    Attributes
+    ----------
+    closed : {"left", "right"}
+        Which partition owns a record at exactly its border: the one that begins there (``"left"``: the calendar
+        day ``[00:00, 24:00)``) or the one that ends there (``"right"``).
+    compare : {"ns", "us", "ms", "s"}
+        Precision at which ``from`` and ``to`` are compared with a record's time; finer digits are cut off both.
+    min_age : float
+        Seconds that a record of a performance asset must be old to be imported.
+    max_range : float
+        Seconds that ``to - from`` of a read must stay under.
+    max_files : int
+        Import files in one job.
+    max_hour_bytes, max_day_bytes : int
+        Import files of one job together: per hour (simulation), per day (performance).
+    page_records : int or None
+        Most records on one page, whatever its bytes; None: only bytes count.
+    job_seconds : float
+        How long a job stays SUBMITTED and then IN_PROGRESS (half each) by the sandbox's clock; its work is done
+        in any case. 0: it ends as soon as its work is done.
+    token_seconds : float
+        How long a token lives.
+    """
+
+    closed: Literal["left", "right"] = "left"
+    compare: Literal["ns", "us", "ms", "s"] = "ns"
+    min_age: float = 30 * 60.0
+    max_range: float = 90 * 86_400.0
+    max_files: int = 100
+    max_hour_bytes: int = 350_000_000
+    max_day_bytes: int = 1_000_000_000
+    page_records: int | None = None
+    job_seconds: float = 0.0
+    token_seconds: float = 30 * 60.0
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything a request handler may touch; made once by the composition root."""
+
+    root: Path
+    clock: Callable[[], float]
+    rules: Rules
+    page_bytes: int
+    assets: AssetStore
+    files: FileStore
+    series: SeriesStore
