@@ -1,0 +1,394 @@
+"""Credentials and the life of a token; pure: nothing here opens a socket.
+
+A token request is only *described* here (`TokenRequest`); the transport carries it out and hands the answer to
+`parse_token`. `TokenCache` decides when that has to happen again.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from tsbulk_frames.errors import ConfigError, ProtocolError, TsBulkError
+
+__all__ = ["AppCredentials", "Credentials", "TenantCredentials", "Token", "TokenCache", "TokenRequest", "UserToken"]
+
+DEFAULT_LIFETIME = 1800.0
+"""Seconds a token lives when the answer does not say (contract: 30 minutes)."""
+REFRESH_MARGIN = 300.0
+"""A token is replaced this many seconds before its end."""
+
+_SECRET = {"secret": True}
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+
+
+class _Masked:
+    """Gives dataclasses a repr in which secrets read ``'***'``."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{item.name}={'***' if item.metadata.get('secret') else getattr(self, item.name)!r}"
+            for item in fields(self)  # type: ignore[arg-type]  # only dataclasses inherit this
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class TokenRequest(_Masked):
+    """What to send to get a token: the transport sends it, nobody else.
+
+    Attributes
+    ----------
+    method, url : str
+        The token endpoint.
+    headers : mapping of str to str
+        Hold the client's secret: never logged.
+    body : bytes
+        The form or JSON to send.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(metadata=_SECRET)
+    body: bytes = field(metadata=_SECRET)
+
+
+@dataclass(frozen=True, repr=False)
+class UserToken(_Masked):
+    """A bearer token the caller got elsewhere; it is used as it is and cannot be renewed.
+
+    Parameters
+    ----------
+    authorization : str
+        The token, with or without a leading ``Bearer``. Opaque: never parsed.
+
+    Raises
+    ------
+    ConfigError
+        Not a str, empty, or with characters that cannot stand in a token (blanks, control characters, non-ASCII).
+
+    Examples
+    --------
+    >>> from tsbulk_frames.auth import UserToken
+    >>> UserToken("Bearer abc") == UserToken(authorization="abc")
+    True
+    >>> UserToken("abc")
+    UserToken(authorization='***')
+    """
+
+    authorization: str = field(metadata=_SECRET)
+
+    def __post_init__(self) -> None:
+        value: object = self.authorization
+        if not isinstance(value, str):
+            raise ConfigError(f"authorization is a {type(value).__name__}; give the bearer token as a str")
+        scheme, blank, rest = value.partition(" ")
+        token = rest.lstrip(" ") if blank and scheme.lower() == "bearer" else value
+        if not token or token.lower() == "bearer":
+            raise ConfigError("authorization is empty; give the bearer token as a str")
+        if not _VISIBLE_ASCII.fullmatch(token):
+            place = next(i for i, char in enumerate(token) if not _VISIBLE_ASCII.fullmatch(char))
+            raise ConfigError(
+                f"authorization has a character no token can hold, at position {place} of {len(token)} "
+                "(blank, control character or non-ASCII); give the bare token, without line breaks"
+            )
+        object.__setattr__(self, "authorization", token)
+
+
+@dataclass(frozen=True, repr=False)
+class TenantCredentials(_Masked):
+    """Service credentials of a tenant.
+
+    Parameters
+    ----------
+    client_id, client_secret : str
+        As issued for the tenant.
+    tenant : str
+        Name of the tenant: the first label of its token host.
+
+    Raises
+    ------
+    ConfigError
+        A value is missing or cannot be one.
+
+    Notes
+    -----
+    Source: ``POST https://{tenant}.piam.{region}.mindsphere.io/oauth/token``.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.auth import TenantCredentials
+    >>> TenantCredentials("id", "secret", "acme")
+    TenantCredentials(client_id='id', client_secret='***', tenant='acme')
+    """
+
+    client_id: str
+    client_secret: str = field(metadata=_SECRET)
+    tenant: str
+
+    def __post_init__(self) -> None:
+        _check_texts(self)
+        _check_client_id(self.client_id, "client_id")
+        if not _TENANT.fullmatch(self.tenant):
+            raise ConfigError(
+                f"tenant={self.tenant!r} cannot be part of a host name; accepted are letters, digits, '-' and '_'"
+            )
+
+    def token_request(self, gateway: str) -> TokenRequest:
+        """Describe the token request for this gateway (``https://host[:port]``)."""
+        parts = urlsplit(gateway)
+        host = parts.netloc.replace("gateway", f"{self.tenant}.piam", 1)
+        return TokenRequest(
+            "POST",
+            f"{parts.scheme}://{host}/oauth/token",
+            {
+                "Authorization": _basic(self.client_id, self.client_secret),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            b"grant_type=client_credentials",
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class AppCredentials(_Masked):
+    """Credentials of an application, with the names the vendor gives its parts.
+
+    Parameters
+    ----------
+    app_name, app_version : str
+        The application as registered.
+    host_tenant, user_tenant : str
+        Who hosts it, and whose data it reads.
+    key_store_client_id, key_store_client_secret : str
+        From the application's key store.
+
+    Raises
+    ------
+    ConfigError
+        A value is missing or cannot be one.
+
+    Notes
+    -----
+    Source: ``POST {gateway}/api/technicaltokenmanager/v3/oauth/token``.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.auth import AppCredentials
+    >>> AppCredentials("pumps", "1.0", "acme", "acme", "id", "secret").key_store_client_id
+    'id'
+    """
+
+    app_name: str
+    app_version: str
+    host_tenant: str
+    user_tenant: str
+    key_store_client_id: str
+    key_store_client_secret: str = field(metadata=_SECRET)
+
+    def __post_init__(self) -> None:
+        _check_texts(self)
+        _check_client_id(self.key_store_client_id, "key_store_client_id")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> AppCredentials:
+        """Read them from the environment variables the vendor's own client uses.
+
+        Parameters
+        ----------
+        environ : mapping of str to str
+            Usually ``os.environ``.
+
+        Raises
+        ------
+        ConfigError
+            Names every variable that is missing or empty.
+
+        Examples
+        --------
+        >>> from tsbulk_frames.auth import AppCredentials
+        >>> environ = {
+        ...     "MDSP_OS_VM_APP_NAME": "pumps", "MDSP_OS_VM_APP_VERSION": "1.0",
+        ...     "MDSP_HOST_TENANT": "acme", "MDSP_USER_TENANT": "acme",
+        ...     "MDSP_KEY_STORE_CLIENT_ID": "id", "MDSP_KEY_STORE_CLIENT_SECRET": "secret",
+        ... }
+        >>> AppCredentials.from_environment(environ).app_name
+        'pumps'
+        """
+        missing = [name for name in _ENVIRONMENT.values() if not environ.get(name, "").strip()]
+        if missing:
+            raise ConfigError(
+                f"no credentials: the environment variables {', '.join(missing)} are not set "
+                f"({len(_ENVIRONMENT) - len(missing)} of {len(_ENVIRONMENT)} were found); set them, or give "
+                "UserToken, TenantCredentials or AppCredentials explicitly"
+            )
+        return cls(**{name: environ[variable].strip() for name, variable in _ENVIRONMENT.items()})
+
+    def token_request(self, gateway: str) -> TokenRequest:
+        """Describe the token request for this gateway (``https://host[:port]``)."""
+        body = {
+            "appName": self.app_name,
+            "appVersion": self.app_version,
+            "hostTenant": self.host_tenant,
+            "userTenant": self.user_tenant,
+        }
+        return TokenRequest(
+            "POST",
+            f"{gateway.rstrip('/')}/api/technicaltokenmanager/v3/oauth/token",
+            {
+                "X-SPACE-AUTH-KEY": _basic(self.key_store_client_id, self.key_store_client_secret),
+                "Content-Type": "application/json",
+            },
+            json.dumps(body).encode(),
+        )
+
+
+Credentials: TypeAlias = UserToken | TenantCredentials | AppCredentials
+
+_ENVIRONMENT = {
+    "app_name": "MDSP_OS_VM_APP_NAME",
+    "app_version": "MDSP_OS_VM_APP_VERSION",
+    "host_tenant": "MDSP_HOST_TENANT",
+    "user_tenant": "MDSP_USER_TENANT",
+    "key_store_client_id": "MDSP_KEY_STORE_CLIENT_ID",
+    "key_store_client_secret": "MDSP_KEY_STORE_CLIENT_SECRET",
+}
+
+
+def _check_texts(credentials: TenantCredentials | AppCredentials) -> None:
+    """Every part is a printable, non-empty str; the value is only shown where it is no secret."""
+    for item in fields(credentials):
+        value: object = getattr(credentials, item.name)
+        if isinstance(value, str) and value.strip() and value.isprintable():
+            continue
+        shown = "***" if item.metadata.get("secret") and value else repr(value)
+        raise ConfigError(f"{item.name}={shown} cannot be used; give a non-empty str without control characters")
+
+
+def _check_client_id(value: str, name: str) -> None:
+    """Refuse a colon: it would move the border between id and secret in basic authentication."""
+    if ":" in value:
+        raise ConfigError(f"{name}={value!r} holds a ':'; give id and secret separately")
+
+
+def _basic(client_id: str, client_secret: str) -> str:
+    """Header value of HTTP basic authentication."""
+    return "Basic " + base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
+
+
+@dataclass(frozen=True, repr=False)
+class Token(_Masked):
+    """An issued token.
+
+    Attributes
+    ----------
+    value : str
+        Opaque.
+    lifetime : float
+        Seconds from the moment it was asked for.
+    """
+
+    value: str = field(metadata=_SECRET)
+    lifetime: float = DEFAULT_LIFETIME
+
+
+def parse_token(content: bytes) -> Token:
+    """Read the answer of a token endpoint.
+
+    Raises
+    ------
+    ProtocolError
+        Not a JSON object with a usable ``access_token``. The answer itself is never part of the message.
+    """
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = None
+    value = answer.get("access_token") if isinstance(answer, dict) else None
+    if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
+        raise ProtocolError(
+            f"the token endpoint's answer ({len(content)} bytes) has no usable 'access_token'; "
+            "check that the gateway's address is the right one"
+        )
+    try:
+        lifetime = float(answer.get("expires_in") or DEFAULT_LIFETIME)
+    except (TypeError, ValueError):
+        lifetime = DEFAULT_LIFETIME
+    return Token(value, lifetime if 0 < lifetime < float("inf") else DEFAULT_LIFETIME)
+
+
+class TokenCache:
+    """Keeps one token for all threads and asks for the next one in time.
+
+    Parameters
+    ----------
+    fetch : callable
+        Gets a new `Token`; called by one thread at a time, the others wait for its result.
+    clock : callable
+        Monotonic seconds.
+
+    Notes
+    -----
+    A token is replaced 5 minutes before its end; one that lives under 10 minutes, after half of its life.
+    """
+
+    def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._rounds = 0
+        self._token: str | None = None
+        self._fresh_until = 0.0
+        self._failure: TsBulkError | None = None
+
+    def __repr__(self) -> str:
+        return f"TokenCache({'***' if self._token else 'empty'})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a TokenCache holds a token and is not pickled; send the credentials instead")
+
+    def get(self) -> str:
+        """Return a token that is still good for a while, asking for a new one if need be.
+
+        Raises
+        ------
+        TsBulkError
+            What `fetch` raised; threads that waited for that very attempt get the same error, not one try each.
+        """
+        seen = self._rounds
+        with self._lock:
+            if self._token is not None and self._clock() < self._fresh_until:
+                return self._token
+            if self._rounds != seen and self._failure is not None:
+                raise copy.copy(self._failure)
+            return self._refresh()
+
+    def invalidate(self, token: str) -> None:
+        """Drop this very token after the service refused it; a newer one stays."""
+        with self._lock:
+            if self._token == token:
+                self._token = None
+
+    def _refresh(self) -> str:
+        """Ask for a token; the life is counted from before the request, as the server's clock starts then at best."""
+        asked = self._clock()
+        try:
+            token = self._fetch()
+        except TsBulkError as error:
+            self._token, self._failure = None, error
+            raise
+        else:
+            self._failure = None
+            self._token = token.value
+            margin = REFRESH_MARGIN if token.lifetime >= 2 * REFRESH_MARGIN else token.lifetime / 2
+            self._fresh_until = asked + token.lifetime - margin
+            return token.value
+        finally:
+            self._rounds += 1
