@@ -76,6 +76,18 @@ class Rules:
         in any case. 0: it ends as soon as its work is done.
     token_seconds : float
         How long a token lives.
+    max_body_bytes : int
+        Largest body of one request; a larger one is refused with 413.
+    min_part_bytes, max_parts : int
+        Multipart uploads: least size of a part (the last bytes, sent with ``complete``, may be fewer), highest number.
+    upload_seconds : float
+        How long an unfinished multipart upload is kept.
+    multipart_etag : bool
+        Whether the answer to ``upload=complete`` tells the ETag, as a plain PUT does; else it must be listed.
+    listing_lag : float
+        Seconds, by the sandbox's clock, until a write shows in a listing.
+    variables_under : {"variables", "aspectType"}
+        Where an asset's aspects carry their variables.
     """
 
     closed: Literal["left", "right"] = "left"
@@ -88,6 +100,13 @@ class Rules:
     page_records: int | None = None
     job_seconds: float = 0.0
     token_seconds: float = 30 * 60.0
+    max_body_bytes: int = 1_000_000_000
+    min_part_bytes: int = 5_000_000
+    max_parts: int = 1_000
+    upload_seconds: float = 2 * 86_400.0
+    multipart_etag: bool = False
+    listing_lag: float = 0.0
+    variables_under: Literal["variables", "aspectType"] = "variables"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""Asset management over HTTP: ``/api/assetmanagement/v3``, the little that clients of the other services need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tsbulk_frames.sandbox.model import Asset
+from tsbulk_frames.sandbox.refusals import Refusal
+from tsbulk_frames.sandbox.registry import build_asset
+
+if TYPE_CHECKING:
+    from tsbulk_frames.sandbox.model import Aspect, State
+
+__all__ = ["routes"]
+
+_BASE = "/api/assetmanagement/v3"
+_TYPE = "sandbox."
+_MAX_BODY = 1_000_000
+
+
+def routes(state: State, tenant: str) -> list[Route]:
+    """Routes of asset management."""
+    service = _AssetService(state, tenant)
+    return [
+        Route(_BASE + "/assets", service.listing, methods=["GET"]),
+        Route(_BASE + "/assets", service.create, methods=["POST"]),
+        Route(_BASE + "/assets/root", service.root, methods=["GET"]),
+        Route(_BASE + "/assets/{id}", service.asset, methods=["GET"]),
+        Route(_BASE + "/assets/{id}/aspects", service.aspects, methods=["GET"]),
+        Route(_BASE + "/assettypes/{id}", service.asset_type, methods=["GET"]),
+    ]
+
+
+class _AssetService:
+    """The handlers, over what they may touch."""
+
+    def __init__(self, state: State, tenant: str) -> None:
+        self._state = state
+        self._tenant = tenant
+        self._root_id = hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def root(self, _: Request) -> Response:
+        """The asset above all others: it stands for the tenant and has no data."""
+        root = {"assetId": self._root_id, "name": self._tenant, "typeId": "core.basicroot", "twinType": "performance"}
+        return JSONResponse({**root, "etag": 0, "parentId": None, "aspects": [], "tenantId": self._tenant})
+
+    def asset(self, request: Request) -> Response:
+        """One asset."""
+        asset = self._existing(request.path_params["id"])
+        return JSONResponse(self._asset_body(asset), headers={"ETag": f'"{asset.etag}"'})
+
+    def aspects(self, request: Request) -> Response:
+        """The aspects of one asset with their variables."""
+        asset = self._existing(request.path_params["id"])
+        under = self._state.rules.variables_under
+        found = [_aspect_body(aspect, asset, under) for aspect in asset.aspects.values()]
+        return JSONResponse({"_embedded": {"aspects": found}, "page": _page(len(found), max(1, len(found)), 0)})
+
+    def asset_type(self, request: Request) -> Response:
+        """The type of an asset: every asset here has one of its own; its aspects show when exploded."""
+        type_id: str = request.path_params["id"]
+        asset = self._existing(type_id.removeprefix(_TYPE), f"asset type {type_id!r}")
+        body: dict[str, Any] = {"id": type_id, "name": asset.name, "etag": asset.etag, "instantiable": True}
+        exploded = request.query_params.get("exploded", "").lower() == "true"
+        body["aspects"] = [_aspect_body(a, asset, "aspectType") for a in asset.aspects.values()] if exploded else []
+        return JSONResponse(body)
+
+    def listing(self, request: Request) -> Response:
+        """All assets, paged."""
+        query = request.query_params
+        if query.get("filter"):
+            raise Refusal(400, "the sandbox lists assets without a filter; ask for one by its id, or page through all")
+        size, number = _whole(query.get("size"), "size", 10, 1), _whole(query.get("page"), "page", 0, 0)
+        assets = self._state.assets.all()
+        shown = [self._asset_body(asset) for asset in assets[number * size : (number + 1) * size]]
+        return JSONResponse({"_embedded": {"assets": shown}, "page": _page(len(assets), size, number)})
+
+    async def create(self, request: Request) -> Response:
+        """A new asset."""
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MAX_BODY:
+                raise Refusal(413, f"an asset of over {_MAX_BODY} bytes is not accepted")
+        try:
+            document = json.loads(body)
+        except ValueError:
+            raise Refusal(400, "the body is not JSON") from None
+        if not isinstance(document, dict):
+            raise Refusal(400, f"the body must be a JSON object, not a {type(document).__name__}")
+        asset = await run_in_threadpool(self._add, document)
+        headers = {"ETag": f'"{asset.etag}"', "Location": f"{request.base_url}{_BASE[1:]}/assets/{asset.asset_id}"}
+        return JSONResponse(self._asset_body(asset), 201, headers)
+
+    def _add(self, document: dict[str, Any]) -> Asset:
+        """Asset of a request: its aspects are listed, or come from a type, which is that of another asset."""
+        name, asset_id = document.get("name"), document.get("assetId", uuid.uuid4().hex)
+        if not isinstance(name, str) or not name or not isinstance(asset_id, str):
+            raise Refusal(400, "an asset needs a 'name', and its 'assetId', if given, must be text")
+        if self._state.assets.get(asset_id) is not None or asset_id in (self._root_id, "root"):
+            raise Refusal(409, f"there is an asset {asset_id!r} already")
+        inherited = self._state.assets.get(str(document.get("typeId", "")).removeprefix(_TYPE))
+        try:
+            asset = build_asset(
+                asset_id,
+                name=name,
+                twin_type=document.get("twinType", "performance"),
+                aspects=_wanted_aspects(document.get("aspects", [])),
+            )
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
+        if inherited is not None:
+            asset = Asset(asset_id, name, asset.twin_type, {**inherited.aspects, **asset.aspects})
+        self._state.assets.add(asset)
+        return asset
+
+    def _existing(self, asset_id: str, what: str | None = None) -> Asset:
+        """The asset, which must exist."""
+        asset = self._state.assets.get(asset_id)
+        if asset is None:
+            raise Refusal(404, f"there is no {what or f'asset {asset_id!r}'}")
+        return asset
+
+    def _asset_body(self, asset: Asset) -> dict[str, Any]:
+        """An asset as the service shows it."""
+        return {
+            "assetId": asset.asset_id,
+            "tenantId": self._tenant,
+            "name": asset.name,
+            "typeId": _TYPE + asset.asset_id,
+            "parentId": self._root_id,
+            "twinType": asset.twin_type,
+            "etag": asset.etag,
+            "timezone": "UTC",
+            "aspects": [{"name": name, "variables": []} for name in asset.aspects],
+        }
+
+
+def _aspect_body(aspect: Aspect, asset: Asset, under: str) -> dict[str, Any]:
+    """An aspect with its variables where this variant of the service has them."""
+    variables = [
+        {
+            "name": variable.name,
+            "dataType": variable.data_type,
+            "unit": variable.unit,
+            "qualityCode": variable.quality_code,
+            "length": variable.length,
+            "searchable": True,
+        }
+        for variable in aspect.variables.values()
+    ]
+    body: dict[str, Any] = {"name": aspect.name, "category": aspect.category, "holderAssetId": asset.asset_id}
+    type_id = f"{_TYPE}{asset.asset_id}.{aspect.name}"
+    if under == "variables":
+        return {**body, "aspectTypeId": type_id, "variables": variables}
+    kind = {"id": type_id, "name": aspect.name, "category": aspect.category, "variables": variables}
+    return {**body, "aspectType": kind}
+
+
+def _wanted_aspects(given: object) -> dict[str, dict[str, str]]:
+    """Aspects of a request: ``{name: {property: dataType}}``, or a list of ``{name, variables}``.
+
+    Raises
+    ------
+    ValueError
+        Neither.
+    """
+    if isinstance(given, dict) and all(isinstance(properties, dict) for properties in given.values()):
+        return given
+    if not isinstance(given, list) or not all(isinstance(aspect, dict) for aspect in given):
+        raise ValueError("'aspects' must be a list of {name, variables: [{name, dataType}]}")
+    try:
+        return {a["name"]: {v["name"]: v["dataType"] for v in a.get("variables", [])} for a in given}
+    except (KeyError, TypeError) as error:
+        raise ValueError("'aspects' must be a list of {name, variables: [{name, dataType}]}") from error
+
+
+def _page(total: int, size: int, number: int) -> dict[str, int]:
+    """Where a page stands among all."""
+    return {"size": size, "totalElements": total, "totalPages": -(-total // size), "number": number}
+
+
+def _whole(text: str | None, name: str, default: int, least: int) -> int:
+    """Whole number of a query."""
+    if not text:
+        return default
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
+        raise Refusal(400, f"{name}={text} is not a whole number from {least} on")
+    return int(text)

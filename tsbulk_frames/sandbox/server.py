@@ -1,0 +1,129 @@
+"""The real socket: uvicorn in a thread of its own, ready when `start` returns and gone when `close` returns."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = ["TRANSPORT", "Server", "check_host"]
+
+TRANSPORT = "sandbox.transport"
+"""Key of a request's ``extensions`` under which its connection is found, so that a fault can really close it."""
+
+_GRACE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 75
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP connection that hands its transport to the application: ASGI itself has no way to drop one."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that says when it listens, instead of being polled."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def check_host(host: str, *, allow_remote: bool) -> None:
+    """Refuse to listen beyond this machine unless told to.
+
+    Raises
+    ------
+    ValueError
+        Not a loopback address, and `allow_remote` is False.
+    """
+    if allow_remote or host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(
+            f"host={host!r} is reachable from other machines and the sandbox is no hardened server; "
+            "use '127.0.0.1', or pass allow_remote=True if that is what you want"
+        )
+
+
+class Server:
+    """One application on one socket.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    host : str
+        Address to bind.
+    port : int
+        0 picks a free one.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=256)
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        self._uvicorn = _Uvicorn(config)
+        bound: str
+        bound, self._port = self._socket.getsockname()[:2]
+        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104 (compared, not bound)
+        self._host = f"[{reachable}]" if ":" in reachable else reachable
+        self._thread = threading.Thread(target=self._run, name=f"sandbox:{self._port}", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a trailing slash."""
+        return f"http://{self._host}:{self._port}"
+
+    def start(self) -> None:
+        """Answer requests from now on."""
+        self._thread.start()
+        self._uvicorn.ready.wait()
+
+    def wait(self) -> None:
+        """Block while the server runs."""
+        self._thread.join()
+
+    def close(self) -> None:
+        """Finish what is running, close every connection and join the thread."""
+        self._uvicorn.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        """Body of the thread: a loop of its own, whatever the caller's thread does."""
+        try:
+            asyncio.run(self._uvicorn.serve([self._socket]))
+        finally:
+            self._uvicorn.ready.set()
