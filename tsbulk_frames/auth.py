@@ -262,6 +262,11 @@ _ENVIRONMENT = {
 }
 
 
+def secrets_of(credentials: Credentials) -> tuple[str, ...]:
+    """List the secret values, so that they can be blotted out of foreign texts."""
+    return tuple(getattr(credentials, item.name) for item in fields(credentials) if item.metadata.get("secret"))
+
+
 def _check_texts(credentials: TenantCredentials | AppCredentials) -> None:
     """Every part is a printable, non-empty str; the value is only shown where it is no secret."""
     for item in fields(credentials):

@@ -1,0 +1,500 @@
+"""Requests on the wire; the only file that knows ``requests``.
+
+One `Transport` a connection: a pooled session, the token, the retries, the deadlines and the pauses the service asks
+for are shared by all threads that use it. What comes out is an `Answer` or one of this library's errors.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import BinaryIO, TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+import requests.auth
+import requests.utils
+import tenacity
+import urllib3.exceptions
+
+from tsbulk_frames.auth import Credentials, Token, TokenCache, TokenRequest, UserToken, parse_token, secrets_of
+from tsbulk_frames.config import RestClientConfig
+from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError, TsBulkError
+from tsbulk_frames.failures import Refusal, detail_of, redacted_url, request_id_of, scrubbed
+from tsbulk_frames.retry import Retry, Throttle, backoff, repeatable_status, retry_after
+from tsbulk_frames.wire import Body, header_value, path_of, query_of
+
+__all__ = ["Answer", "Transport"]
+
+CHUNK = 1 << 20
+"""Bytes read from the socket at most before deadline and size are looked at again."""
+MAX_ERROR_BODY = 1 << 16
+"""Bytes of an error's body that are read: more is never shown."""
+_MAX_REASON = 300
+_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+
+logger = logging.getLogger("tsbulk_frames")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    headers : mapping of str to str
+        Looked up in any case.
+    content : bytes
+        The whole body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, ready to be sent any number of times."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: Body = field(repr=False)
+    retry: Retry
+    accept: Collection[int] = ()
+    token_endpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """One try that brought no usable answer: whether another is allowed, and the error if none follows."""
+
+    again: bool
+    wait: float | None
+    status: int | None
+    error: Callable[[int], TsBulkError]
+
+
+class _TooLarge(Exception):
+    """An answer beyond ``max_answer_bytes``: raised between two chunks, gone before anybody sees it."""
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sets the token as an auth object, because requests would replace a mere header by what ~/.netrc says."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+_Outcome: TypeAlias = Answer | _Failure
+
+
+class Transport:
+    """Carries requests to the gateway, safely shared by threads.
+
+    Parameters
+    ----------
+    config : RestClientConfig
+        Where, how long, how many at once.
+    credentials : UserToken, TenantCredentials or AppCredentials
+        Where the token comes from. A token refused with 401 is renewed once, except a `UserToken`.
+    clock, sleep, wall_clock : callable
+        Monotonic seconds, pause, seconds since the epoch.
+    session_factory : callable
+        Builds the ``requests.Session``.
+
+    Raises
+    ------
+    ConfigError
+        ``REQUESTS_CA_BUNDLE`` names a file that does not exist.
+
+    Notes
+    -----
+    Not picklable, as it holds a token: send config and credentials, and build one there.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.auth import UserToken
+    >>> from tsbulk_frames.config import RestClientConfig
+    >>> from tsbulk_frames.transport import Transport
+    >>> with Transport(RestClientConfig(), UserToken("abc")) as transport:
+    ...     transport
+    Transport('https://gateway.eu1.mindsphere.io', UserToken(authorization='***'))
+    """
+
+    def __init__(
+        self,
+        config: RestClientConfig,
+        credentials: Credentials,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        wall_clock: Callable[[], float] = time.time,
+        session_factory: Callable[[], requests.Session] = requests.Session,
+    ) -> None:
+        self.config = config
+        self._credentials = credentials
+        self._clock = clock
+        self._sleep = sleep
+        self._wall_clock = wall_clock
+        self._draw = random.SystemRandom().uniform
+        self._slots = threading.BoundedSemaphore(config.max_connections)
+        self._throttle = Throttle(clock)
+        self._secrets = secrets_of(credentials)
+        self._tokens = None if isinstance(credentials, UserToken) else TokenCache(self._fetch_token, clock=clock)
+        self._verify = _authorities(config)
+        self._closed = False
+        self._session = session_factory()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=config.max_connections, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def __repr__(self) -> str:
+        return f"Transport({self.config.host_url!r}, {self._credentials!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Transport holds a token and sockets and is not pickled; send its config and credentials")
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the pooled connections; later requests raise ConfigError. Closing twice does no harm."""
+        self._closed = True
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        segments: Sequence[str],
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | BinaryIO | None = None,
+        json: object = None,
+        retry: Retry = "always",
+        accept: Collection[int] = (),
+    ) -> Answer:
+        """Send a request and wait for its whole answer.
+
+        Parameters
+        ----------
+        method : str
+            HTTP method.
+        segments : sequence of str
+            The path, one segment each, unescaped; a ``/`` inside a segment stays inside it.
+        query : mapping of str to str, optional
+            Unescaped.
+        headers : mapping of str to str, optional
+            Printable ASCII values.
+        body : bytes or seekable binary file, optional
+            Sent from where the file stands, with ``application/octet-stream`` unless `headers` say otherwise.
+        json : object, optional
+            Sent as JSON instead of `body`.
+        retry : {"always", "unsent", "never"}
+            ``"always"`` repeats what may arrive twice; ``"unsent"`` only what certainly was not carried out (no
+            connection, 429).
+        accept : collection of int, optional
+            Statuses to return like a success.
+
+        Returns
+        -------
+        Answer
+            With a 2xx status, or one of `accept`.
+
+        Raises
+        ------
+        FrameError
+            A segment or header that cannot travel; before anything is sent.
+        ConfigError
+            The transport is closed, or the address or proxy cannot be used.
+        AuthError, NotFoundError, ConflictError, ThrottledError, ServiceError
+            The service's answer, after the retries allowed.
+        TransportError
+            No usable answer; ``unknown_outcome`` tells whether it may have been carried out.
+        ProtocolError
+            The answer is larger than ``max_answer_bytes``, or the token endpoint's makes no sense.
+        """
+        sent = {name: header_value(name, value) for name, value in (headers or {}).items()}
+        kind = None
+        if json is not None:
+            body, kind = jsonlib.dumps(json, allow_nan=False).encode(), "application/json"
+        elif body is not None:
+            kind = "application/octet-stream"
+        if kind is not None and not any(name.lower() == "content-type" for name in sent):
+            sent["Content-Type"] = kind
+        url = self.config.host_url + path_of(segments) + query_of(query or {})
+        return self._carry(_Call(method.upper(), url, sent, Body(body), retry, accept), self._authorized_try)
+
+    def _carry(self, call: _Call, attempt: Callable[[_Call], _Outcome]) -> Answer:
+        """Try until there is an answer, an error that stays, or no budget left."""
+        self._refuse_long_pause(call)
+        began = self._clock()
+        config = self.config
+        attempts = 0
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            asked = _result(state).wait
+            return backoff(state.attempt_number, self._draw) if asked is None else asked
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            spent = self._clock() - began + state.upcoming_sleep
+            return state.attempt_number >= config.max_attempts or spent > config.retry_budget
+
+        def count(state: tenacity.RetryCallState) -> None:
+            nonlocal attempts
+            attempts = state.attempt_number
+
+        retrying = tenacity.Retrying(
+            sleep=self._sleep,
+            wait=wait,
+            stop=stop,
+            retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, _Failure) and outcome.again),
+            before=count,
+            retry_error_callback=_result,
+        )
+        outcome: _Outcome = retrying(attempt, call)
+        if isinstance(outcome, _Failure):
+            raise outcome.error(attempts)
+        return outcome
+
+    def _authorized_try(self, call: _Call) -> _Outcome:
+        """Try with the token; a refused one is renewed once, as it may have been withdrawn before its time."""
+        token = self._token()
+        outcome = self._try(call, token)
+        if self._tokens is not None and isinstance(outcome, _Failure) and outcome.status == 401:
+            self._tokens.invalidate(token)
+            outcome = self._try(call, self._token())
+        return outcome
+
+    def _token(self) -> str:
+        """Give the token to send."""
+        if isinstance(self._credentials, UserToken):
+            return self._credentials.authorization
+        assert self._tokens is not None
+        return self._tokens.get()
+
+    def _fetch_token(self) -> Token:
+        """Carry out the credentials' token request; nothing of the caller's request has been sent by then."""
+        assert not isinstance(self._credentials, UserToken)
+        wanted: TokenRequest = self._credentials.token_request(self.config.host_url)
+        call = _Call(wanted.method, wanted.url, wanted.headers, Body(wanted.body), "always", token_endpoint=True)
+        try:
+            return parse_token(self._carry(call, self._try).content)
+        except ServiceError as error:
+            if error.status < 500:
+                raise
+            failure = error
+        raise TransportError(
+            f"no token could be had, the request itself was not sent: {failure}",
+            method=failure.method,
+            url=failure.url,
+            attempts=failure.attempts,
+        ) from failure
+
+    def _refuse_long_pause(self, call: _Call) -> None:
+        """Fail at once where the service asked all to wait longer than this request may take."""
+        pause = self._throttle.remaining
+        if pause > self.config.retry_budget:
+            said = f"not sent: the service asked to wait another {pause:.0f} s, retry_budget is "
+            raise Refusal(
+                call.method, redacted_url(call.url), 429, f"{said}{self.config.retry_budget:g} s", retry_after=pause
+            ).error(0)
+
+    def _try(self, call: _Call, token: str | None = None) -> _Outcome:
+        """Send once, when there is a free slot and no pause on; the slot is kept meanwhile, as nobody may send."""
+        with self._slots:
+            if pause := self._throttle.remaining:
+                self._sleep(pause)
+            if self._closed:
+                raise ConfigError("this connection is closed; open a new one")
+            began = self._clock()
+            outcome = self._exchange(call, token, began + self.config.request_deadline)
+            logger.debug(
+                "%s %s -> %s in %.3f s", call.method, redacted_url(call.url), outcome.status, self._clock() - began
+            )
+            return outcome
+
+    def _exchange(self, call: _Call, token: str | None, deadline: float) -> _Outcome:
+        """One request and its whole answer; every exception of the libraries below ends here."""
+
+        def in_time() -> None:
+            if self._clock() > deadline:
+                raise TimeoutError(f"not done within request_deadline={self.config.request_deadline:g} s")
+
+        status: int | None = None
+        try:
+            with self._send(call, token, in_time) as response:
+                status = response.status_code
+                if 200 <= status < 300 or status in call.accept:
+                    return Answer(status, response.headers, self._read(response, in_time))
+                return self._refused(call, response, in_time, token)
+        except _UNUSABLE as error:
+            text = self._said(error, token)
+            return _Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
+        except _TooLarge as error:
+            text = str(error)
+            return _Failure(False, None, status, lambda _: ProtocolError(f"{call.method} {_path(call)}: {text}"))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._unanswered(call, error, self._said(error, token), status)
+
+    def _send(self, call: _Call, token: str | None, in_time: Callable[[], None]) -> requests.Response:
+        """Hand the request to the session; the body of the answer stays on the socket."""
+        config = self.config
+        proxies = config.proxy_urls
+        return self._session.request(
+            call.method,
+            call.url,
+            headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
+            data=call.body.open(in_time),
+            auth=_Bearer(token) if token is not None else None,
+            timeout=(
+                min(config.connect_timeout, config.request_deadline),
+                min(config.read_timeout, config.request_deadline),
+            ),
+            allow_redirects=False,
+            stream=True,
+            proxies=requests.utils.get_environ_proxies(call.url) if proxies is None else proxies,
+            verify=self._verify,
+        )
+
+    def _read(self, response: requests.Response, in_time: Callable[[], None]) -> bytes:
+        """Read the body as it comes: waiting for full chunks, a trickle would outlive any deadline."""
+        limit = self.config.max_answer_bytes
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.raw.read1(CHUNK, decode_content=True):
+            size += len(chunk)
+            if size > limit:
+                raise _TooLarge(
+                    f"the answer is larger than max_answer_bytes={limit}; ask for less (a shorter range, a limit, a "
+                    "byte range) or raise max_answer_bytes"
+                )
+            chunks.append(chunk)
+            in_time()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _refused(
+        self, call: _Call, response: requests.Response, in_time: Callable[[], None], token: str | None
+    ) -> _Failure:
+        """Judge an answer that is no success; one whose body cannot be read is still an answer."""
+        content = b""
+        try:
+            while len(content) < MAX_ERROR_BODY and (chunk := response.raw.read1(MAX_ERROR_BODY, decode_content=True)):
+                content += chunk
+                in_time()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            logger.debug("the body of a %d answer could not be read: %s", response.status_code, type(error).__name__)
+        status = response.status_code
+        asked = retry_after(response.headers, self._wall_clock())
+        if status == 429 and asked is not None:
+            self._throttle.pause(asked)
+        refusal = Refusal(
+            call.method,
+            redacted_url(call.url),
+            status,
+            detail_of(content, self._secrets + ((token,) if token else ())),
+            request_id_of(response.headers),
+            asked,
+            call.token_endpoint,
+        )
+        return _Failure(repeatable_status(status, call.method, call.retry), asked, status, refusal.error)
+
+    def _unanswered(self, call: _Call, error: Exception, text: str, status: int | None) -> _Failure:
+        """Judge a request without a usable answer: may it have been carried out, may it be sent again."""
+        certificate = _CERTIFICATE in text
+        unsent = certificate or _never_sent(error)
+        again = not certificate and (call.retry == "always" or (call.retry == "unsent" and unsent))
+        unknown = not unsent and call.method != "GET" and not call.token_endpoint
+        cause = type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
+        if certificate:
+            step = "give the authority of your proxy or gateway as ca_bundle"
+        elif unknown:
+            step = "the service may have carried it out: look before sending it again"
+        else:
+            step = "check network, proxy and host_url, or try again later"
+
+        def failure(attempts: int) -> TransportError:
+            result = TransportError(
+                f"{call.method} {_path(call)}: no usable answer after {attempts} attempt{'s' if attempts > 1 else ''}: "
+                f"{text}; {step}",
+                method=call.method,
+                url=redacted_url(call.url),
+                attempts=attempts,
+                unknown_outcome=unknown,
+            )
+            result.__cause__ = cause
+            return result
+
+        return _Failure(again, None, status, failure)
+
+    def _said(self, error: BaseException, token: str | None) -> str:
+        """Text of the innermost error: the outer ones repeat the URL and hold the request with its token."""
+        while True:
+            reason = getattr(error, "reason", None)
+            inner = [item for item in (reason, *error.args) if isinstance(item, BaseException)]
+            if not inner:
+                break
+            error = inner[0]
+        text = scrubbed(f"{type(error).__name__}: {error}", self._secrets + ((token,) if token else ()))
+        return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
+
+
+_UNUSABLE = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+"""What requests raises for an address, a header or a proxy it cannot work with: nothing was sent."""
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether no connection came about, so that the service cannot have seen the request."""
+    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _path(call: _Call) -> str:
+    """Path of the request, for messages."""
+    return urlsplit(call.url).path
+
+
+def _result(state: tenacity.RetryCallState) -> _Failure:
+    """Give the failure tenacity is looking at."""
+    assert state.outcome is not None
+    failure: _Failure = state.outcome.result()
+    return failure
+
+
+def _authorities(config: RestClientConfig) -> str | bool:
+    """Certificate authorities: explicit, the environment's, or those that come with requests; always checked."""
+    if config.ca_bundle is not None:
+        return os.fspath(config.ca_bundle)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            if not os.path.exists(path):
+                raise ConfigError(f"environment variable {name}={path!r} does not exist; correct or unset it")
+            return path
+    return True
