@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -198,13 +199,13 @@ class AppCredentials(_Masked):
         _check_client_id(self.key_store_client_id, "key_store_client_id")
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> AppCredentials:
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> AppCredentials:
         """Read them from the environment variables the vendor's own client uses.
 
         Parameters
         ----------
-        environ : mapping of str to str
-            Usually ``os.environ``.
+        environ : mapping of str to str, optional
+            Default: ``os.environ``.
 
         Raises
         ------
@@ -222,6 +223,7 @@ class AppCredentials(_Masked):
         >>> AppCredentials.from_environment(environ).app_name
         'pumps'
         """
+        environ = os.environ if environ is None else environ
         missing = [name for name in _ENVIRONMENT.values() if not environ.get(name, "").strip()]
         if missing:
             raise ConfigError(

@@ -99,13 +99,15 @@ class RestClientConfig:
         self._check_ca_bundle()
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], *, host_url: str | None = None) -> RestClientConfig:
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, host_url: str | None = None
+    ) -> RestClientConfig:
         """Take the gateway from ``TSBULK_GATEWAY``, unless it is given; all else has its default.
 
         Parameters
         ----------
-        environ : mapping of str to str
-            Usually ``os.environ``.
+        environ : mapping of str to str, optional
+            Default: ``os.environ``.
         host_url : str, optional
             Beats the environment. Without both: the gateway of region eu1.
 
@@ -120,7 +122,7 @@ class RestClientConfig:
         >>> RestClientConfig.from_environment({"TSBULK_GATEWAY": "http://127.0.0.1:8080"}).host_url
         'http://127.0.0.1:8080'
         """
-        found = environ.get(GATEWAY_VARIABLE, "").strip()
+        found = (os.environ if environ is None else environ).get(GATEWAY_VARIABLE, "").strip()
         if host_url is None and found:
             host_url = _gateway(found, f"environment variable {GATEWAY_VARIABLE}")
         return cls() if host_url is None else cls(host_url=host_url)
