@@ -1,1 +1,163 @@
-"""History in and out of IoT TS Bulk as pandas DataFrames."""
+"""History in and out of IoT TS Bulk (Insights Hub, MindSphere) as pandas DataFrames: exact and fast.
+
+The shop window: every public name, and where it lives. A module is loaded when one of its names is first used.
+
+=================  ===========================================================================================
+to …               use
+=================  ===========================================================================================
+connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
+read               `read_timeseries`
+write              `write_timeseries`, `write_import_files`, `wait_for_jobs`
+try and test       `Sandbox`
+go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
+handle errors      `errors`: everything is a `TsBulkError`
+=================  ===========================================================================================
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+from tsbulk_frames import errors
+from tsbulk_frames.errors import (
+    AuthError,
+    ConfigError,
+    ConflictError,
+    DecodeError,
+    FrameError,
+    JobError,
+    JobTimeout,
+    MindsphereError,
+    NotFoundError,
+    PageError,
+    PartialImportError,
+    ProtocolError,
+    ServiceError,
+    ThrottledError,
+    TransportError,
+    TsBulkError,
+)
+
+if TYPE_CHECKING:
+    from tsbulk_frames.assets import AssetsClient
+    from tsbulk_frames.auth import AppCredentials, TenantCredentials, UserToken
+    from tsbulk_frames.config import RestClientConfig
+    from tsbulk_frames.connection import Connection, connect
+    from tsbulk_frames.files import FileServiceClient
+    from tsbulk_frames.importjob import wait_for_jobs
+    from tsbulk_frames.messages import (
+        BulkImportInput,
+        CreateImportJobRequest,
+        Data,
+        FileInfo,
+        ImportJob,
+        RetrieveImportJobRequest,
+        RetrieveTimeseriesRequest,
+        Timeseries,
+    )
+    from tsbulk_frames.model import Series, TimeRange, TwinType
+    from tsbulk_frames.operations import BulkImportOperationsClient, ReadOperationsClient
+    from tsbulk_frames.reader import read_timeseries
+    from tsbulk_frames.report import ImportReport
+    from tsbulk_frames.sandbox import Sandbox
+    from tsbulk_frames.staging import ImportFile
+    from tsbulk_frames.writer import write_import_files, write_timeseries
+
+__all__ = [
+    "AppCredentials",
+    "AssetsClient",
+    "AuthError",
+    "BulkImportInput",
+    "BulkImportOperationsClient",
+    "ConfigError",
+    "ConflictError",
+    "Connection",
+    "CreateImportJobRequest",
+    "Data",
+    "DecodeError",
+    "FileInfo",
+    "FileServiceClient",
+    "FrameError",
+    "ImportFile",
+    "ImportJob",
+    "ImportReport",
+    "JobError",
+    "JobTimeout",
+    "MindsphereError",
+    "NotFoundError",
+    "PageError",
+    "PartialImportError",
+    "ProtocolError",
+    "ReadOperationsClient",
+    "RestClientConfig",
+    "RetrieveImportJobRequest",
+    "RetrieveTimeseriesRequest",
+    "Sandbox",
+    "Series",
+    "ServiceError",
+    "TenantCredentials",
+    "ThrottledError",
+    "TimeRange",
+    "Timeseries",
+    "TransportError",
+    "TsBulkError",
+    "TwinType",
+    "UserToken",
+    "connect",
+    "errors",
+    "read_timeseries",
+    "wait_for_jobs",
+    "write_import_files",
+    "write_timeseries",
+]
+
+_HOMES = {
+    "assets": ("AssetsClient",),
+    "auth": ("AppCredentials", "TenantCredentials", "UserToken"),
+    "config": ("RestClientConfig",),
+    "connection": ("Connection", "connect"),
+    "files": ("FileServiceClient",),
+    "importjob": ("wait_for_jobs",),
+    "messages": (
+        "BulkImportInput",
+        "CreateImportJobRequest",
+        "Data",
+        "FileInfo",
+        "ImportJob",
+        "RetrieveImportJobRequest",
+        "RetrieveTimeseriesRequest",
+        "Timeseries",
+    ),
+    "model": ("Series", "TimeRange", "TwinType"),
+    "operations": ("BulkImportOperationsClient", "ReadOperationsClient"),
+    "reader": ("read_timeseries",),
+    "report": ("ImportReport",),
+    "sandbox": ("Sandbox",),
+    "staging": ("ImportFile",),
+    "writer": ("write_import_files", "write_timeseries"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = metadata.version("tsbulk-frames")
+
+
+def __getattr__(name: str) -> object:
+    """Load the module a public name lives in, at its first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    except ModuleNotFoundError as error:
+        if name != "Sandbox":
+            raise
+        raise ModuleNotFoundError(
+            f'{name} needs {error.name}, which is not installed; run: pip install "tsbulk-frames[sandbox]"',
+            name=error.name,
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,283 @@
+"""Windows fetched side by side, decoded off the main thread, handed out in time order; floor 6.
+
+::
+
+    windows ──► workers (one page at a time, earliest window first) ──► groups of pages ──► decoders ──► in order
+
+A worker that finds nothing to do makes the others cut what is left of their windows: a dense hour is shared by
+all connections, an empty year costs one request a window. What is fetched but not yet used is bounded in bytes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tsbulk_frames.codec import RawPage, decode_pages
+from tsbulk_frames.model import TimeRange
+from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, times_of, trim
+
+__all__ = ["Fetch", "FetchPage", "Source", "limited"]
+
+FetchPage = Callable[[Query, int], RawPage]
+"""Ask for one page: the query and the page's number in its chain."""
+
+_GROUP_BYTES = 4_000_000  # smaller groups lose the decoder's speed on wide records, larger ones its parallelism
+_AHEAD_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One series to read: how to ask for a page, and the windows it is cut into."""
+
+    fetch: FetchPage
+    windows: Sequence[TimeRange]
+
+
+@dataclass(eq=False)
+class _Window:
+    """A chain of pages and what has become of them."""
+
+    source: int
+    chain: Chain
+    start_ns: int
+    pages: list[RawPage] = field(default_factory=list)
+    tables: deque[tuple[Future[pa.Table], int]] = field(default_factory=deque)
+    before: npt.NDArray[np.int64] | None = None
+    complete: bool = False
+    page_ns: int = 0
+    page_bytes: int = 1
+
+    def __lt__(self, other: _Window) -> bool:
+        return (self.source, self.start_ns) < (other.source, other.start_ns)
+
+
+class Fetch:
+    """Read several windows of one or more series at once; iterate over ``(source number, table)``.
+
+    Tables come in the order of the sources and, within one, of time; each is exact to its window.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        What to read.
+    workers : int
+        Requests under way at once.
+    bounded : bool
+        True: pages count against the memory bound until the consumer took their table, so that a slow consumer
+        slows the network down. False: only until they are decoded.
+    on_page : callable, optional
+        Called with the bytes of each page as it arrives, from a worker's thread.
+
+    Notes
+    -----
+    Used as a context manager: leaving it stops every thread, whatever the reason.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        workers: int,
+        bounded: bool = False,
+        on_page: Callable[[int], None] | None = None,
+    ) -> None:
+        self._sources = sources
+        self._workers = workers
+        self._bounded = bounded
+        self._on_page = on_page
+        self._changed = threading.Condition()
+        self._line = [
+            _Window(number, Chain(window), window.start_ns)
+            for number, source in enumerate(sources)
+            for window in source.windows
+        ]
+        self._ready = list(self._line)  # both are heaps by (source, start)
+        heapq.heapify(self._line)
+        heapq.heapify(self._ready)
+        self._busy = 0
+        self._buffered = 0
+        self._failure: BaseException | None = None
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="tsbulk-decode")
+
+    def __enter__(self) -> Fetch:
+        for number in range(self._workers if self._line else 0):
+            thread = threading.Thread(target=self._work, name=f"tsbulk-fetch-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._decoders.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[tuple[int, pa.Table]]:
+        while (taken := self._take()) is not None:
+            window, future, size = taken
+            table = future.result()
+            if self._bounded:
+                self._release(size)
+            table = join_page(table, window.before, page=window.chain.pages)
+            if table.num_rows:
+                window.before = times_of(table)
+                table = trim(table, window.chain.window)
+            if table.num_rows:
+                yield window.source, table
+
+    def _take(self) -> tuple[_Window, Future[pa.Table], int] | None:
+        """Wait for the next table of the front window; None when all windows are through."""
+        with self._changed:
+            while True:
+                if self._failure is not None:
+                    raise self._failure
+                if not self._line:
+                    return None
+                front = self._line[0]
+                if front.tables:
+                    return front, *front.tables.popleft()
+                if front.complete:
+                    heapq.heappop(self._line)
+                    self._changed.notify_all()  # the new front may pass the memory bound
+                else:
+                    self._changed.wait()
+
+    def _work(self) -> None:
+        """Fetch page after page until nothing is left; the first failure stops all workers."""
+        while (window := self._next_window()) is not None:
+            try:
+                source = self._sources[window.source]
+                page = source.fetch(window.chain.query, window.chain.pages + 1)
+                if self._on_page is not None:
+                    self._on_page(len(page.body))
+                with self._changed:
+                    self._busy -= 1
+                    self._accept(window, page)
+                    self._changed.notify_all()
+            except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
+                with self._changed:
+                    self._failure = self._failure or error
+                    self._closed = True
+                    self._changed.notify_all()
+                return
+
+    def _next_window(self) -> _Window | None:
+        """Wait for the earliest window that may be worked on; None when no work will come any more."""
+        with self._changed:
+            while not self._closed:
+                if self._ready and (self._buffered < _AHEAD_BYTES or self._ready[0] is self._line[0]):
+                    self._busy += 1
+                    return heapq.heappop(self._ready)
+                if not self._ready and not self._busy:
+                    return None
+                self._changed.wait()
+            return None
+
+    def _accept(self, window: _Window, page: RawPage) -> None:
+        """File a page with its window, and put what follows it back into the queue (lock held)."""
+        size = len(page.body)
+        self._buffered += size
+        window.pages.append(page)
+        before = window.chain.rest.start_ns
+        more = window.chain.advance(page)
+        if more:
+            window.page_ns = window.chain.rest.start_ns - before
+            window.page_bytes = max(1, size)
+            heapq.heappush(self._ready, window)
+            self._share(window)
+        if not more or sum(len(one.body) for one in window.pages) >= _GROUP_BYTES:
+            self._decode(window)
+        window.complete = not more
+
+    def _share(self, window: _Window) -> None:
+        """Cut what is left of a window among the workers with nothing to do (lock held)."""
+        rest = window.chain.rest
+        spare = self._workers - self._busy - len(self._ready)
+        pieces = spare + 1
+        if window.chain.pages > 1:  # a first page tells where it ended, not where its records began
+            pieces = min(pieces, (rest.stop_ns - rest.start_ns) // max(1, window.page_ns))
+        if pieces < 2:
+            return
+        piece_ns = window.page_ns * max(1, 2 * _GROUP_BYTES // window.page_bytes) if self._bounded else None
+        mine, *others = split_rest(rest, pieces, piece_ns)
+        window.chain.window = TimeRange(window.chain.window.start_ns, mine.stop_ns)
+        for other in others:
+            fresh = _Window(window.source, Chain(other), other.start_ns)
+            heapq.heappush(self._line, fresh)
+            heapq.heappush(self._ready, fresh)
+
+    def _decode(self, window: _Window) -> None:
+        """Send the pages held to a decoder (lock held)."""
+        pages, window.pages = window.pages, []
+        size = sum(len(page.body) for page in pages)
+        future = self._decoders.submit(decode_chain, pages)
+        if not self._bounded:
+            future.add_done_callback(lambda _: self._release(size))
+        window.tables.append((future, size))
+
+    def _release(self, size: int) -> None:
+        """Give bytes back to the workers."""
+        with self._changed:
+            self._buffered -= size
+            self._changed.notify_all()
+
+
+def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = None) -> Iterator[pa.Table]:
+    """Read the first `limit` records of a series, page after page: nothing far beyond them is fetched.
+
+    Parameters
+    ----------
+    source : Source
+        What to read.
+    limit : int
+        How many records, exactly, unless there are fewer.
+    on_page : callable, optional
+        Called with the bytes of each page.
+
+    Yields
+    ------
+    pyarrow.Table
+        In time order, exact to the windows.
+    """
+    for window in source.windows:
+        rest = window
+        while not rest.empty:
+            chain, asked, seen, more = Chain(rest, first_limit=limit), limit, 0, True
+            before: npt.NDArray[np.int64] | None = None
+            while more:
+                page = source.fetch(chain.query, chain.pages + 1)
+                if on_page is not None:
+                    on_page(len(page.body))
+                more = chain.advance(page)
+                table = decode_pages([page])
+                seen += table.num_rows
+                table = join_page(table, before, page=page.number)
+                if not table.num_rows:
+                    continue
+                before = times_of(table)
+                rest = TimeRange(max(rest.start_ns, int(before[-1]) + 1), rest.stop_ns)
+                table = trim(table, window).slice(0, limit)
+                if table.num_rows:
+                    yield table
+                    limit -= table.num_rows
+                if limit == 0:
+                    return
+            if seen < asked:  # else the margin asked for in addition may have used the limit up
+                break

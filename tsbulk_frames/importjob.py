@@ -1,0 +1,214 @@
+"""One import job: upload its import files, start it, await it; floor 6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+
+from tsbulk_frames.connection import Connection, use_connection
+from tsbulk_frames.errors import ConfigError, ConflictError, FrameError, JobTimeout, NotFoundError
+from tsbulk_frames.messages import (
+    BulkImportInput,
+    CreateImportJobRequest,
+    Data,
+    FileInfo,
+    ImportJob,
+    RetrieveImportJobRequest,
+)
+from tsbulk_frames.model import Series
+from tsbulk_frames.staging import ImportFile
+
+__all__ = ["await_jobs", "delete_import_file", "remote_path", "start_import_job", "upload_import_file", "wait_for_jobs"]
+
+FINAL = ("SUCCESS", "ERROR")
+_FIRST_POLL, _LONGEST_POLL, _POLL_GROWTH = 0.1, 15.0, 1.5
+
+
+def remote_path(file: ImportFile) -> str:
+    """Name of an import file in the file service: the same data has the same name, whenever it is written."""
+    return f"tsbulk-frames/{file.partition}-{file.digest}.json"
+
+
+def upload_import_file(connection: Connection, series: Series, file: ImportFile) -> str:
+    """Upload an import file; return its remote path.
+
+    A file of that name there already is the same data, sent by an earlier try: it is kept when its size is right,
+    and replaced when it is not.
+
+    Notes
+    -----
+    Source: ``PUT /api/iotfile/v3/files/{entity}/{path}``.
+    """
+    path = remote_path(file)
+    try:
+        connection.files.put_file(series.entity, path, file.path)
+    except ConflictError:
+        there = connection.files.find_file(series.entity, path)
+        if there is None or there.size != file.bytes:
+            connection.files.put_file(series.entity, path, file.path, if_match=there.etag if there else None)
+    return path
+
+
+def start_import_job(
+    connection: Connection, series: Series, files: Sequence[ImportFile], paths: Sequence[str]
+) -> ImportJob:
+    """Start the import job of one partition. Never repeated when the answer is lost: it may have been heard.
+
+    Notes
+    -----
+    Source: ``POST /api/iottsbulk/v3/importJobs``.
+    """
+    infos = [FileInfo(file_path=path, _from=file.first, to=file.last) for file, path in zip(files, paths, strict=True)]
+    data = Data(entity=series.entity, property_set_name=series.property_set, timeseries_files=infos)
+    request = CreateImportJobRequest(bulk_import_input=BulkImportInput(data=[data]))
+    return connection.imports.create_import_job(request)
+
+
+def delete_import_file(connection: Connection, series: Series, path: str) -> None:
+    """Remove an import file that its job has read; one that is gone already is as good."""
+    try:
+        connection.files.delete_file(series.entity, path)
+    except NotFoundError:
+        return
+
+
+def await_jobs(
+    connection: Connection,
+    job_ids: Iterable[str],
+    *,
+    timeout: float | None = None,
+    poll_interval: float | None = None,
+    max_workers: int = 8,
+    on_change: Callable[[ImportJob], None] | None = None,
+) -> Iterator[ImportJob]:
+    """Poll jobs until each has ended, at growing intervals; yields each job once, as it ends.
+
+    Parameters
+    ----------
+    connection : Connection
+        Where the jobs are.
+    job_ids : iterable of str
+        Their ids.
+    timeout : float, optional
+        Seconds for all of them together. None: as long as it takes.
+    poll_interval : float, optional
+        Seconds between two looks at a job. None: 0.1 at first, growing to 15.
+    max_workers : int
+        Jobs asked for at once.
+    on_change : callable, optional
+        Called with every answer of the service.
+
+    Raises
+    ------
+    JobTimeout
+        Some are still running at the deadline. They can be awaited again.
+    """
+    waiting = list(dict.fromkeys(job_ids))
+    interval = _FIRST_POLL if poll_interval is None else poll_interval
+    started = connection.monotonic()
+
+    def look(job_id: str) -> ImportJob:
+        return connection.imports.retrieve_import_job(RetrieveImportJobRequest(id=job_id))
+
+    with ThreadPoolExecutor(max(1, min(max_workers, len(waiting))), thread_name_prefix="tsbulk-poll") as pool:
+        while waiting:
+            running = []
+            for job in pool.map(look, waiting):
+                if on_change is not None:
+                    on_change(job)
+                if job.status in FINAL:
+                    yield job
+                else:
+                    running.append(job.id)
+            waiting = running
+            if not waiting:
+                return
+            left = None if timeout is None else started + timeout - connection.monotonic()
+            if left is not None and left <= 0:
+                raise JobTimeout(
+                    f"{len(waiting)} import jobs are still running after timeout={timeout} s (first: {waiting[0]}); "
+                    "this is no failure: await them again with wait_for_jobs(error.job_ids)",
+                    job_ids=waiting,
+                )
+            connection.sleep(interval if left is None else min(interval, left))
+            if poll_interval is None:
+                interval = min(interval * _POLL_GROWTH, _LONGEST_POLL)
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Refuse a time that is none."""
+    good = value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9)
+    if not good:
+        raise ConfigError(f"{name}={value!r} is not a number of seconds; give one from 0 on, or None for the default")
+
+
+def wait_for_jobs(
+    job_ids: str | Iterable[str],
+    *,
+    timeout: float | None = None,
+    poll_interval: float | None = None,
+    connection: Connection | None = None,
+) -> pd.DataFrame:
+    """Await import jobs.
+
+    Parameters
+    ----------
+    job_ids : str or iterable of str
+        Ids of jobs, as in ``report.job_ids``.
+    timeout : float, optional
+        Seconds for all of them together. Default: as long as it takes.
+    poll_interval : float, optional
+        Seconds between two looks. Default: 0.1 at first, growing to 15.
+    connection : Connection, optional
+        Default: the one made from the environment.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_jobs, 5)
+        A row a job, in the order given: ``job_id``, ``status`` (``SUCCESS`` or ``ERROR``: a job that failed does not
+        raise here), ``message``, ``start_time``, ``last_modified`` (text, as the service says).
+
+    Raises
+    ------
+    JobTimeout
+        Some are still running at the deadline.
+    NotFoundError
+        The service knows no such job.
+    FrameError
+        No id, or one that is not text.
+
+    Notes
+    -----
+    Source: ``GET /api/iottsbulk/v3/importJobs/{id}``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import tsbulk_frames as tsb
+    >>> times = pd.date_range("2026-03-01", periods=3, freq="s", tz="UTC")
+    >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+    ...     sandbox.add_asset("pump-1", twin_type="simulation", aspects={"flow": {"rate": "DOUBLE"}})
+    ...     data = pd.DataFrame({"rate": [1.5, 2.5, 3.5]}, index=times)
+    ...     report = tsb.write_timeseries(data, "pump-1", "flow", wait=False, connection=con)
+    ...     jobs = tsb.wait_for_jobs(report.job_ids, connection=con)
+    >>> jobs["status"].tolist()
+    ['SUCCESS']
+    """
+    ids = [job_ids] if isinstance(job_ids, str) else list(job_ids)
+    bad = [one for one in ids if not isinstance(one, str) or not one.strip()]
+    if bad:
+        raise FrameError(f"job id {bad[0]!r} is not one; give the ids as str, as in report.job_ids")
+    check_seconds("timeout", timeout)
+    check_seconds("poll_interval", poll_interval)
+    con = use_connection(connection)
+    ended = {
+        job.id: job
+        for job in await_jobs(
+            con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=con.config.max_connections
+        )
+    }
+    names = ("id", "status", "message", "start_time", "last_modified")
+    rows = [[getattr(ended[one], name) for name in names] for one in ids]
+    return pd.DataFrame(rows, columns=["job_id", *names[1:]])
