@@ -1,0 +1,120 @@
+"""Time as the services spell it: ISO 8601 text to nanoseconds and back, one by one or a column at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from tsbulk_frames.sandbox.arrow import INSTANT, Column, compute
+
+__all__ = [
+    "MAX_NS",
+    "MIN_NS",
+    "NS",
+    "format_column",
+    "format_ns",
+    "in_range",
+    "parse_column",
+    "parse_ns",
+]
+
+NS = 1_000_000_000
+"""Nanoseconds in a second."""
+MIN_NS, MAX_NS = -(2**63) + 1, 2**63 - 1
+"""What 64-bit nanoseconds can hold: 1677-09-21 to 2262-04-11."""
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_SECONDS = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_MOMENT = re.compile(rf"(?P<seconds>{_SECONDS})(?:\.(?P<fraction>[0-9]{{1,9}}))?(?P<zone>Z|[+-][0-9]{{2}}:[0-9]{{2}})")
+_RECORD_TIME = rf"\A{_SECONDS}(\.[0-9]{{1,9}})?Z\z"
+
+
+def parse_ns(text: str, *, utc_only: bool = False) -> int:
+    """Parse an ISO 8601 time such as ``2018-11-01T10:00:00.051035Z``.
+
+    Parameters
+    ----------
+    text : str
+        Date and time to the second, 0 to 9 fraction digits, ``Z`` or an offset ``+01:00``.
+    utc_only : bool
+        Refuse offsets: the time of a record ends in ``Z``.
+
+    Returns
+    -------
+    int
+        Exact to the nanosecond; may lie outside of what 64 bits can hold (see `in_range`).
+
+    Raises
+    ------
+    ValueError
+        Not such a time; the message holds the text.
+    """
+    match = _MOMENT.fullmatch(text)
+    if match is None or (utc_only and match["zone"] != "Z"):
+        zones = "'Z'" if utc_only else "'Z' or an offset"
+        raise ValueError(f"{text[:60]!r} is not an ISO 8601 time with {zones} and at most 9 fraction digits")
+    zone = "+00:00" if match["zone"] == "Z" else match["zone"]
+    try:
+        since = dt.datetime.fromisoformat(match["seconds"] + zone) - _EPOCH
+    except ValueError as error:
+        raise ValueError(f"{text[:60]!r} is not a time: {error}") from None
+    fraction = (match["fraction"] or "").ljust(9, "0")
+    return (since.days * 86_400 + since.seconds) * NS + int(fraction)
+
+
+def in_range(ns: int) -> int:
+    """Give the same moment, or the nearest one that 64-bit nanoseconds can hold."""
+    return min(max(ns, MIN_NS), MAX_NS)
+
+
+def format_ns(ns: int) -> str:
+    """ISO 8601 with ``Z`` and 0, 3, 6 or 9 fraction digits, as few as are exact."""
+    seconds, fraction = divmod(ns, NS)
+    text = (_EPOCH + dt.timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+    if fraction:
+        digits = f"{fraction:09d}"
+        while digits.endswith("000"):
+            digits = digits[:-3]
+        text += f".{digits}"
+    return text + "Z"
+
+
+def parse_column(texts: Column) -> Column:
+    """Parse a column of record times, each ending in ``Z``.
+
+    Raises
+    ------
+    ValueError
+        One of them is missing or no time; ``error.args[1]`` is its position.
+    """
+    wrong = compute.fill_null(compute.invert(compute.match_substring_regex(texts, _RECORD_TIME)), True)
+    if not compute.any(wrong).as_py():
+        try:
+            return texts.cast(INSTANT)
+        except pa.ArrowInvalid:  # right in form, but no such day or outside of 64 bits: the loop below names it
+            pass
+    for position, text in enumerate(texts.to_pylist()):
+        if text is None:
+            raise ValueError("_time is missing", position)
+        try:
+            ns = parse_ns(text, utc_only=True)
+        except ValueError as error:
+            raise ValueError(f"_time {error}", position) from None
+        if ns != in_range(ns):
+            raise ValueError(f"_time {text!r} is outside of what nanoseconds can hold (1677 to 2262)", position)
+    raise AssertionError("unreachable: Arrow refused a time that was found right")
+
+
+def format_column(times: Column) -> tuple[Column, Column]:
+    """Write days (``2018-11-01``) and clocks (``10:00:00.051035``, as few fraction digits as are exact)."""
+    text = times.cast(pa.timestamp("ns")).cast(pa.string())  # the zone only makes the cast slower: it is UTC
+    fraction = times.cast(pa.int64()).to_numpy(zero_copy_only=False) % NS
+    width = np.select([fraction == 0, fraction % 1_000_000 == 0, fraction % 1_000 == 0], [8, 12, 15], 18)
+    clock = compute.utf8_slice_codeunits(text, 11, 11 + int(width.max(initial=8)))
+    for shorter in (8, 12, 15):
+        if shorter < width.max(initial=8) and (width == shorter).any():
+            clock = compute.if_else(pa.array(width == shorter), compute.utf8_slice_codeunits(clock, 0, shorter), clock)
+    return compute.utf8_slice_codeunits(text, 0, 10), clock
