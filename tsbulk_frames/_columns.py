@@ -1,0 +1,172 @@
+"""DataFrame → Arrow: a caller's frame, column by column, before the rules of `tsbulk_frames._check`; pure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tsbulk_frames._check import (
+    EmptyRows,
+    Nanoseconds,
+    check_names,
+    check_scalars,
+    check_table,
+    check_times,
+    nanoseconds,
+)
+from tsbulk_frames.errors import FrameError
+from tsbulk_frames.kinds import exact_column
+from tsbulk_frames.model import TIME
+
+__all__ = ["from_frame"]
+
+_FIXES = {
+    "M": "write it as text, e.g. df[{name!r}].dt.strftime('%Y-%m-%dT%H:%M:%S.%fZ')",
+    "m": "write it as a number, e.g. df[{name!r}].dt.total_seconds()",
+    "c": "give the real and the imaginary part a column each",
+    "S": "write it as text, e.g. df[{name!r}].str.decode('utf-8')",
+    "V": "give each field a column of its own",
+}
+
+
+def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table:
+    """Check a caller's frame wholly, and turn it into the table that `encode_rows` takes.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        Times: a `DatetimeIndex` with a zone (any zone, unit and name), or a column ``_time`` (then the index does not
+        matter); strictly increasing. Columns: bool, integers, floats, text, object columns of those, pandas' nullable
+        and Arrow types, categoricals; ``<p>_qc`` is the quality code of ``<p>``, an integer. The frame is not changed.
+    empty_rows : {"raise", "drop"}, default "raise"
+        What to do with rows that have no value at all; the service has no record for such.
+
+    Returns
+    -------
+    pyarrow.Table
+        See `check_table`. NaN, NA and None are missing. Shares memory with the frame where possible.
+
+    Raises
+    ------
+    FrameError
+        Anything that cannot be written exactly as it is: the message names column, count, first time and the fix.
+
+    Examples
+    --------
+    >>> times = pd.date_range("2026-03-01", periods=2, freq="h", tz="Europe/Berlin")
+    >>> from_frame(pd.DataFrame({"speed": [94.0, None], "state": ["RUN", "IDLE"]}, index=times)).schema
+    _time: timestamp[ns, tz=UTC]
+    speed: double
+    state: string
+    """
+    if not isinstance(df, pd.DataFrame):
+        raise FrameError(
+            f"data is a {type(df).__name__}; accepted is a pandas.DataFrame, e.g. series.to_frame('speed')"
+        )
+    if isinstance(df.columns, pd.MultiIndex):
+        raise FrameError("the columns are a MultiIndex; accepted is one level: df.droplevel(0, axis=1)")
+    if isinstance(df.index, pd.MultiIndex):
+        raise FrameError(
+            f"the index is a MultiIndex {list(df.index.names)}; accepted is one series at a time: df.xs(entity)"
+        )
+    names = list(df.columns)
+    check_names([name for name in names if name != TIME] if names.count(TIME) == 1 else names)
+    times = nanoseconds(pa.chunked_array([_times(df)]))
+    ns = times.cast(pa.int64()).to_numpy()
+    check_times(ns)
+    columns = {name: _column(name, df[name], ns) for name in names if name != TIME}
+    return check_table(pa.table({TIME: times, **columns}), empty_rows=empty_rows)
+
+
+def _times(df: pd.DataFrame) -> pa.Array:
+    """Times of a frame as Arrow has them, from its index or from its column of times."""
+    indexed = _is_time(df.index.dtype)
+    if indexed and TIME in df.columns:
+        raise FrameError(
+            f"column {TIME!r} stands beside a time index; drop one of them, e.g. df.reset_index(drop=True)", column=TIME
+        )
+    if not indexed and TIME not in df.columns:
+        raise FrameError(
+            f"no times: the index is {df.index.dtype} and there is no column {TIME!r}; accepted is a DatetimeIndex with a "
+            "zone, e.g. df.set_index(pd.to_datetime(df['time'], utc=True))"
+        )
+    times = df.index.array if indexed else df[TIME].array
+    if not _is_time(times.dtype):
+        raise FrameError(
+            f"column {TIME!r} is {times.dtype}; accepted are times with a zone: df[{TIME!r}] = "
+            f"pd.to_datetime(df[{TIME!r}], utc=True)",
+            column=TIME,
+        )
+    return pa.array(times)
+
+
+def _is_time(dtype: object) -> bool:
+    """Whether a type is one of times, with or without zone, of NumPy, pandas or Arrow."""
+    if isinstance(dtype, pd.ArrowDtype):
+        return pa.types.is_timestamp(dtype.pyarrow_dtype)
+    return getattr(dtype, "kind", "") == "M"
+
+
+def _column(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.ChunkedArray:
+    """Arrow's view of a column; values are checked by `check_table`, unless they are Python objects."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _categories(name, series, ns)
+    if isinstance(dtype, pd.SparseDtype):
+        return _column(name, series.sparse.to_dense(), ns)
+    if dtype == object:
+        return _objects(name, series.to_numpy(), ns)
+    if isinstance(dtype, pd.StringDtype):
+        try:
+            return pa.array(series.array)
+        except UnicodeEncodeError:
+            return _objects(name, series.to_numpy(object), ns)
+    if isinstance(dtype, pd.ArrowDtype) or (dtype.kind in "biuf" and not isinstance(dtype, np.dtype)):
+        return pa.array(series.array, from_pandas=True)
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and dtype.itemsize <= 8:
+        values = series.to_numpy()
+        return pa.array(values.astype(np.float64) if dtype.kind == "f" else values, from_pandas=True)
+    fix = _FIXES.get(dtype.kind, "write it as number, bool or text, e.g. .astype(str)").format(name=name)
+    raise FrameError(f"column {name!r} is {dtype}, which cannot be written; {fix}", column=name)
+
+
+def _categories(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.ChunkedArray:
+    """Values of a categorical: each category is converted once."""
+    categories = series.cat.categories
+    if categories.dtype.kind == "O":  # text as well: lone surrogates are to be counted by row
+        return _objects(name, series.to_numpy(object), ns)
+    codes = series.cat.codes.to_numpy()
+    return _column(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))
+
+
+def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> pa.Array:
+    """Column of Python objects: text, or whatever mixture reading may have given."""
+    if pd.api.types.infer_dtype(values, skipna=True) == "string":
+        try:
+            return pa.array(values, pa.string(), from_pandas=True)
+        except UnicodeEncodeError:
+            pass  # the rule below counts the rows
+    cells = [_cell(value) for value in values]
+    check_scalars(name, cells, ns)
+    kinds = {type(cell) for cell in cells if cell is not None}
+    return exact_column(cells) if len(kinds) > 1 else pa.array(cells)
+
+
+def _cell(value: object) -> object:
+    """Plain Python value of a cell; None where it is missing. What is no scalar stays as it is."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return str.__str__(value)
+        case np.bool_():
+            return bool(value)
+        case np.timedelta64() | np.longdouble():
+            return value
+        case int() | np.integer():
+            return int(value)
+        case float() | np.floating():
+            return None if value != value else float(value)
+    return None if value is pd.NA or value is pd.NaT else value

@@ -1,0 +1,389 @@
+"""Wire record ↔ Arrow, both directions: the only home of the record's spelling; floor 2, pure.
+
+Reading: ``body → split_page → decode_pages → unify``. The body is cut into lines and parsed by Arrow's JSON
+reader in C++ without the GIL (`tsbulk_frames._cut`); whatever that may read differently from `json` goes through
+`json`, page by page, so that one odd page slows no other. Writing: ``encode_rows``.
+
+Types are settled by the rule table of `tsbulk_frames.kinds`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from tsbulk_frames._cut import Lines, cut_by_quotes, cut_optimistic, find_records, is_utf8
+from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
+from tsbulk_frames.errors import DecodeError, PageError
+from tsbulk_frames.kinds import EXACT, EXACT_FLOAT_LIMIT, TIME_TYPE, arrange, column_of, missing, settle, widen
+from tsbulk_frames.model import MAX_NS, MIN_NS, NS_PER_SECOND, TIME
+
+__all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "split_page", "unify"]
+
+_BLOCK = 1 << 20
+"""Arrow parses this much at a time: small enough for the processor's cache."""
+_THREADED = 16 << 20
+"""From here on Arrow's own threads share one batch; smaller ones are decoded side by side by the caller."""
+_BIG_INTEGER = re.compile(rb"[:\s]-?\d{16,}\s*[,}]")
+_TIME = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?"
+    r"(?:Z|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """One answer of the service, its records not parsed yet.
+
+    Attributes
+    ----------
+    body : bytes
+        The answer.
+    start, stop : int
+        ``body[start:stop]`` is the inside of ``records[…]``; equal if there are none.
+    next_record : str or None
+        URL of the next page, None on the last.
+    number : int
+        Number of the page in its chain, from 1.
+    """
+
+    body: bytes
+    start: int
+    stop: int
+    next_record: str | None
+    number: int
+
+
+def split_page(body: bytes, *, page: int = 1) -> RawPage:
+    """Find the records of a page without parsing them.
+
+    Parameters
+    ----------
+    body : bytes
+        A JSON object with ``records`` and, maybe, ``nextRecord``; UTF-8.
+    page : int, default 1
+        Number of the page in its chain, for messages.
+
+    Returns
+    -------
+    RawPage
+        Damage inside of the records is found by `decode_pages`.
+
+    Raises
+    ------
+    PageError
+        Not JSON, no list ``records``, or a ``nextRecord`` that is neither text nor null.
+
+    Notes
+    -----
+    Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``. An envelope spelled in another way than
+    the service does is read by `json` and spelled anew.
+
+    Examples
+    --------
+    >>> raw = split_page(b'{"records":[{"_time":"2026-03-01T00:00:00Z"}],"nextRecord":null}')
+    >>> raw.body[raw.start : raw.stop], raw.next_record
+    (b'{"_time":"2026-03-01T00:00:00Z"}', None)
+    """
+    found = find_records(body)
+    if found is not None:
+        start, stop, token = found
+        try:
+            following = json.loads(token) if token else None
+        except ValueError as error:
+            raise PageError(f"page {page}: nextRecord is not JSON ({error}); report this answer", page=page) from error
+        return RawPage(body, start, stop, following or None, page)
+    try:
+        envelope = _parse(body)
+    except (ValueError, RecursionError) as error:
+        raise PageError(
+            f"page {page} is not JSON ({_reason(error)}); it begins with {bytes(body[:80])!r}; expected is an object "
+            "with 'records' and 'nextRecord'; check gateway and proxy",
+            page=page,
+        ) from error
+    records = envelope.get("records") if isinstance(envelope, dict) else None
+    if not isinstance(records, list):
+        raise PageError(
+            f"page {page} has no list 'records'; it begins with {bytes(body[:80])!r}; expected is an object with "
+            "'records' and 'nextRecord'; check gateway and path",
+            page=page,
+        )
+    following = envelope.get("nextRecord")
+    if following is not None and not isinstance(following, str):
+        raise PageError(f"page {page}: nextRecord is {following!r}; expected is a URL or null", page=page)
+    try:
+        inside = json.dumps(records, allow_nan=False, separators=(",", ":"))[1:-1].encode()
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"page {page} holds what JSON cannot spell: {_reason(error)}", page=page) from error
+    return RawPage(inside, 0, len(inside), following or None, page)
+
+
+def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+    """Decode the records of pages together, in C++ off the GIL wherever that is exact.
+
+    Parameters
+    ----------
+    pages : sequence of RawPage
+        Small pages gain much by being decoded together: about 4 MB at once is best.
+    known : mapping of str to pyarrow.DataType, optional
+        Types met so far, e.g. those of the table decoded before. A hint for speed: values that do not fit are
+        read all the same and keep their own type. Its columns are part of the result even if no record has them.
+
+    Returns
+    -------
+    pyarrow.Table, shape (n_records, 1 + n_properties)
+        ``_time`` first, ``timestamp[ns, UTC]``, not null; then the properties in the order of first appearance,
+        each quality code behind its property. Rows in the order of the pages: nothing is sorted or checked for order.
+
+    Raises
+    ------
+    DecodeError
+        A record is no object, has no usable ``_time``, or is not JSON; `.page`, `.record`, `.property` say where.
+
+    Notes
+    -----
+    Types: see `tsbulk_frames.kinds`. ``_time`` takes 0 to 9 fraction digits and ``Z`` or a numeric offset; a time
+    without zone, or outside of 1677 to 2262, is an error.
+
+    Examples
+    --------
+    >>> body = b'{"records":[{"_time":"2026-03-01T00:00:00.5Z","speed":94,"speed_qc":192}],"nextRecord":null}'
+    >>> decode_pages([split_page(body)]).column_names
+    ['_time', 'speed', 'speed_qc']
+    """
+    hints = {name: kind for name, kind in (known or {}).items() if name != TIME and not pa.types.is_null(kind)}
+    filled = [page for page in pages if page.start < page.stop]
+    if not filled:
+        return _complete(pa.table({TIME: pa.array([], TIME_TYPE)}), hints)
+    table = _read_plain(filled, hints)
+    if table is not None:
+        return _complete(table, hints)
+    if len(filled) == 1:
+        return _complete(_read_exact(filled[0], hints), hints)
+    parts = []
+    for page in filled:
+        part = _read_plain([page], hints)
+        parts.append(_read_exact(page, hints) if part is None else part)
+    mixed = {name: EXACT for name, kind in _settled(parts).items() if kind == EXACT}
+    for at, part in enumerate(parts):
+        # because: Arrow had turned the integers among these floats into floats
+        if any(name in mixed and pa.types.is_floating(part.schema.field(name).type) for name in part.column_names):
+            parts[at] = _read_exact(filled[at], hints | mixed)
+    return _complete(unify(parts), hints)
+
+
+def unify(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put tables below one another; types are settled by one rule, no digit is lost.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        As `decode_pages` returns them: columns may differ in type, order and presence.
+
+    Returns
+    -------
+    pyarrow.Table
+        All rows in the order given; all columns in the order of first appearance, each quality code behind its
+        property; a column that a table lacks is missing there. Chunks are shared, not copied, where the type stays.
+
+    Examples
+    --------
+    >>> def page(value: str) -> pa.Table:
+    ...     body = '{"records":[{"_time":"2026-03-01T00:00:00Z","p":%s}]}' % value
+    ...     return decode_pages([split_page(body.encode())])
+    >>> unify([page("1"), page("2.5")])["p"].to_pylist()
+    [1.0, 2.5]
+    """
+    if not tables:
+        return pa.table({TIME: pa.array([], TIME_TYPE)})
+    target = _settled(tables)
+    parts = []
+    for table in tables:
+        present = set(table.column_names)
+        columns = [
+            widen(table[name], kind) if name in present else missing(table.num_rows, kind)
+            for name, kind in target.items()
+        ]
+        parts.append(pa.table(columns, names=list(target)))
+    return pa.concat_tables(parts)
+
+
+def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:
+    """Names in their final order, each with the type that holds all of its parts."""
+    parts: dict[str, list[pa.ChunkedArray]] = {}
+    for table in tables:
+        for name in table.column_names:
+            parts.setdefault(name, []).append(table[name])
+    return {name: TIME_TYPE if name == TIME else settle(parts[name]) for name in arrange(parts)}
+
+
+def _complete(table: pa.Table, hints: Mapping[str, pa.DataType]) -> pa.Table:
+    """Bring columns to their final order; add the known ones that no record had."""
+    for name, kind in hints.items():
+        if name not in table.column_names:
+            table = table.append_column(pa.field(name, kind), missing(table.num_rows, kind))
+    return table.select(arrange(table.column_names))
+
+
+def _read_plain(pages: Sequence[RawPage], hints: Mapping[str, pa.DataType]) -> pa.Table | None:
+    """Read by Arrow, or None if it refuses or might differ from `json`."""
+    views = [memoryview(page.body)[page.start : page.stop] for page in pages]
+    text = views[0] if len(views) == 1 else b",".join(views)
+    if not is_utf8(pa.py_buffer(text)):
+        return None
+    plain = {name: kind for name, kind in hints.items() if kind != EXACT}
+    for cut in (cut_optimistic, cut_by_quotes):
+        lines = cut(text)
+        if lines is None:
+            continue
+        for schema in (plain, {}) if plain else ({},):
+            table = _parse_lines(lines, schema)
+            if table is not None:
+                return table if _is_exact(table, text, hints) else None
+    return None
+
+
+def _parse_lines(lines: Lines, schema: Mapping[str, pa.DataType]) -> pa.Table | None:
+    """Parse by Arrow; None if it refuses, or if the lines were no list of records with a time."""
+    schema = {TIME: pa.string(), **schema}
+    size = lines.buffer.size
+    blocks = [_BLOCK, size + 1] if size >= _BLOCK else [size + 1]
+    while True:
+        try:
+            table = pj.read_json(
+                pa.BufferReader(lines.buffer),
+                read_options=pj.ReadOptions(block_size=blocks[0], use_threads=size >= _THREADED),
+                parse_options=pj.ParseOptions(explicit_schema=pa.schema(list(schema.items()))),
+            )
+        except pa.ArrowInvalid as error:
+            if len(blocks) > 1 and "straddl" in str(error):
+                blocks.pop(0)  # a record is larger than a block
+                continue
+            return None
+        if not any(pa.types.is_temporal(field.type) for field in table.schema):
+            break
+        # text stays text, even if it looks like a date; the whole schema again keeps the order of columns
+        schema = {field.name: pa.string() if pa.types.is_temporal(field.type) else field.type for field in table.schema}
+    if table.num_rows != lines.records or table[TIME].null_count:
+        return None
+    try:
+        times = table[TIME].cast(TIME_TYPE)  # refuses a text without zone, which the reader would take as UTC
+    except pa.ArrowInvalid:
+        return None
+    return table.set_column(table.column_names.index(TIME), pa.field(TIME, TIME_TYPE), times)
+
+
+def _is_exact(table: pa.Table, text: bytes | memoryview, hints: Mapping[str, pa.DataType]) -> bool:
+    """Whether Arrow read what `json` would: no NaN, no integer rounded to a float, nothing nested."""
+    doubtful = False
+    for field in table.schema:
+        if field.name == TIME:
+            continue
+        if pa.types.is_floating(field.type):
+            column = table[field.name]
+            if hints.get(field.name) == EXACT or not pc.all(pc.is_finite(column), min_count=0).as_py():
+                return False
+            bounds = pc.min_max(column).as_py()
+            low, high = bounds["min"], bounds["max"]
+            doubtful |= low is not None and max(-low, high) >= EXACT_FLOAT_LIMIT
+        elif pa.types.is_nested(field.type):
+            return False
+    return not (doubtful and _BIG_INTEGER.search(text))
+
+
+def _read_exact(page: RawPage, hints: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read one page by `json`, saying where it breaks the contract."""
+    number = page.number
+    try:
+        records = _parse(b"[" + page.body[page.start : page.stop] + b"]")
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(
+            f"page {number} is not JSON: {_reason(error)}; nothing of it was used; ask for the range again, and report "
+            "it if it stays",
+            page=number,
+        ) from error
+    names: dict[str, None] = {}
+    times = []
+    for at, record in enumerate(records):
+        if not isinstance(record, dict):
+            _refuse(page, at, None, f"is {record!r:.80}; expected is an object")
+        names.update(dict.fromkeys(record))
+        times.append(_parse_time(page, at, record))
+    columns: dict[str, pa.Array] = {TIME: pa.array(times, pa.int64()).cast(TIME_TYPE)}
+    for name in names:
+        if name == TIME:
+            continue
+        values = [record.get(name) for record in records]
+        try:
+            name.encode()
+            columns[name] = column_of(values, hints.get(name))
+        except UnicodeEncodeError as error:
+            first = next(at for at, record in enumerate(records) if name in record)
+            _refuse(page, first, name, "has a name that is not Unicode text", error)
+        except (ValueError, RecursionError) as error:
+            first = next(at for at, value in enumerate(values) if not _spellable(value))
+            _refuse(page, first, name, f"is {values[first]!r:.80}; expected is a 64-bit number", error)
+    return pa.table(columns)
+
+
+def _parse_time(page: RawPage, at: int, record: Mapping[str, object]) -> int:
+    """Nanoseconds since the epoch, exactly, or the error that names the record."""
+    text = record.get(TIME)
+    if not isinstance(text, str):
+        _refuse(page, at, TIME, f"is {text!r:.80}" if TIME in record else "is missing")
+    match = _TIME.fullmatch(text)
+    if match is None:
+        _refuse(page, at, TIME, f"is {text!r:.80}")
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    try:
+        moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
+    except ValueError as error:
+        _refuse(page, at, TIME, f"is {text!r} ({error})", error)
+    since = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    offset = (int(match[9] or 0) * 60 + int(match[10] or 0)) * 60 * (-1 if match[8] == "-" else 1)
+    ns = (since.days * 86_400 + since.seconds - offset) * NS_PER_SECOND + int((match[7] or "").ljust(9, "0"))
+    if not MIN_NS <= ns <= MAX_NS:
+        _refuse(page, at, TIME, f"is {text!r}, outside of 1677-09-21 to 2262-04-11")
+    return ns
+
+
+def _refuse(page: RawPage, at: int, name: str | None, what: str, cause: BaseException | None = None) -> NoReturn:
+    """Raise the one form of message for a record that breaks the contract."""
+    place = f"page {page.number}, record {at}" + (f": {name!r}" if name is not None else "")
+    advice = "; expected is ISO 8601 with Z, up to nanoseconds" if name == TIME else ""
+    raise DecodeError(
+        f"{place} {what}{advice}; nothing of this page was used", page=page.number, record=at, property=name
+    ) from cause
+
+
+def _parse(text: bytes) -> Any:
+    """Parse as `json` does, but strictly: UTF-8 (a byte order mark is let pass), and no NaN or Infinity."""
+    return json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> NoReturn:
+    """Refuse what JSON does not know."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def _spellable(value: object) -> bool:
+    """Whether JSON has a spelling for a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    """Say what `json` met, in one line."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
