@@ -1,0 +1,439 @@
+"""What the operations take and give: request and response models under the vendor's names; pure.
+
+Requests can be filled attribute by attribute, as in the vendor's samples, or by keyword; a name they do not know is
+refused at once. Answers are immutable.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from tsbulk_frames.errors import DecodeError, FrameError, PageError, ProtocolError
+from tsbulk_frames.model import Moment, format_time, parse_moment
+
+__all__ = [
+    "BulkImportInput",
+    "CreateImportJobRequest",
+    "Data",
+    "FileInfo",
+    "ImportJob",
+    "JobStatus",
+    "RetrieveImportJobRequest",
+    "RetrieveTimeseriesRequest",
+    "Timeseries",
+]
+
+
+_Model = TypeVar("_Model")
+
+
+class _Request:
+    """Refuses attributes that are not fields, as a mistyped name would silently send something else."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = [item.name for item in fields(self)]  # type: ignore[arg-type]  # only dataclasses inherit this
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(known)}{hint}")
+        object.__setattr__(self, name, value)
+
+    def required(self, name: str) -> object:
+        """Value of a field that has to be filled by the time of the request.
+
+        Raises
+        ------
+        FrameError
+            It is None or empty.
+        """
+        value: object = getattr(self, name)
+        if value is None or (isinstance(value, str | list | tuple) and not value):
+            raise FrameError(f"{type(self).__name__}.{name}={value!r} is missing; set it before the request")
+        return value
+
+    def text(self, name: str) -> str:
+        """Value of a required field that is a str.
+
+        Raises
+        ------
+        FrameError
+            It is missing or no str.
+        """
+        value = self.required(name)
+        if not isinstance(value, str) or not value.strip():
+            raise FrameError(f"{type(self).__name__}.{name}={value!r} cannot be used; give a non-empty str")
+        return value
+
+    def time(self, name: str) -> str:
+        """Value of a required time field: a str as it is, anything else as ISO 8601 with ``Z``.
+
+        Raises
+        ------
+        FrameError
+            It is missing or no time.
+        """
+        value = self.required(name)
+        if isinstance(value, dt.date):
+            return format_time(parse_moment(value, f"{type(self).__name__}.{name}"))
+        return self.text(name)
+
+
+@dataclass(kw_only=True)
+class RetrieveTimeseriesRequest(_Request):
+    """One page of one time series.
+
+    Attributes
+    ----------
+    entity, property_set_name : str
+        The asset and its aspect.
+    _from, to : str, datetime, date or pandas.Timestamp
+        The range ``(_from, to]``, less than 90 days. A str is sent as it is (ISO 8601 with ``Z``).
+    limit : int, optional
+        Records to return at most.
+    select : str or sequence of str, optional
+        Names of the properties; all when None.
+    sort : str, optional
+        Sent as it is.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import RetrieveTimeseriesRequest
+    >>> request = RetrieveTimeseriesRequest(entity="5908ae5c", property_set_name="pump")
+    >>> request._from = "2020-11-11T02:50:00Z"
+    >>> request.to_ = "2020-11-11T03:50:00Z"
+    Traceback (most recent call last):
+    AttributeError: RetrieveTimeseriesRequest has no field 'to_'; it has entity, ... did you mean 'to'?
+    """
+
+    entity: str | None = None
+    property_set_name: str | None = None
+    _from: Moment | None = None
+    to: Moment | None = None
+    limit: int | None = None
+    select: str | Sequence[str] | None = None
+    sort: str | None = None
+
+    def query(self) -> dict[str, str]:
+        """Spell out the query of ``GET /timeseries/{entity}/{propertySetName}``."""
+        return read_query(self.time("_from"), self.time("to"), limit=self.limit, select=self.select, sort=self.sort)
+
+
+def read_query(
+    from_: str, to: str, *, limit: int | None = None, select: str | Sequence[str] | None = None, sort: str | None = None
+) -> dict[str, str]:
+    """Spell out what one page is asked for with.
+
+    Raises
+    ------
+    FrameError
+        `limit` is not an int from 1, or `select` holds no names.
+    """
+    query = {"from": from_, "to": to}
+    if limit is not None:
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise FrameError(f"limit={limit!r} is not accepted; give an int from 1, or None for all")
+        query["limit"] = str(limit)
+    if select is not None:
+        names = [select] if isinstance(select, str) else list(select)
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise FrameError(f"select={select!r} names nothing; give property names, or None for all")
+        query["select"] = ",".join(names)
+    if sort is not None:
+        query["sort"] = sort
+    return query
+
+
+@dataclass(kw_only=True)
+class FileInfo(_Request):
+    """One import file of a job.
+
+    Attributes
+    ----------
+    file_path : str
+        Its path in the file service, under the job's entity.
+    _from, to : str, datetime, date or pandas.Timestamp
+        ``_time`` of its first and last record.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import FileInfo
+    >>> FileInfo(file_path="a.json", _from="2020-12-16T04:30:00.01Z", to="2020-12-16T04:35:00.30Z").file_path
+    'a.json'
+    """
+
+    file_path: str | None = None
+    _from: Moment | None = None
+    to: Moment | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        """Spell it as in the body of ``POST /importJobs``."""
+        return {"filePath": self.text("file_path"), "from": self.time("_from"), "to": self.time("to")}
+
+
+@dataclass(kw_only=True)
+class Data(_Request):
+    """The target of a job, and its import files.
+
+    Attributes
+    ----------
+    entity, property_set_name : str
+        The asset and its aspect.
+    timeseries_files : list of FileInfo
+        At most 100, consecutive in time.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import Data, FileInfo
+    >>> Data(entity="5908ae5c", property_set_name="pump", timeseries_files=[FileInfo(file_path="a.json")]).entity
+    '5908ae5c'
+    """
+
+    entity: str | None = None
+    property_set_name: str | None = None
+    timeseries_files: Sequence[FileInfo] | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        """Spell it as in the body of ``POST /importJobs``."""
+        files = cast("Sequence[FileInfo]", self.required("timeseries_files"))
+        return {
+            "entity": self.text("entity"),
+            "propertySetName": self.text("property_set_name"),
+            "timeseriesFiles": [_expect(item, FileInfo, "Data.timeseries_files").to_wire() for item in files],
+        }
+
+
+@dataclass(kw_only=True)
+class BulkImportInput(_Request):
+    """The body of an import job.
+
+    Attributes
+    ----------
+    data : list of Data
+        The service takes exactly one.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import BulkImportInput, Data
+    >>> len(BulkImportInput(data=[Data()]).data)
+    1
+    """
+
+    data: Sequence[Data] | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        """Spell it as the body of ``POST /importJobs``."""
+        data = cast("Sequence[Data]", self.required("data"))
+        return {"data": [_expect(item, Data, "BulkImportInput.data").to_wire() for item in data]}
+
+
+@dataclass(kw_only=True)
+class CreateImportJobRequest(_Request):
+    """Start an import job.
+
+    Attributes
+    ----------
+    bulk_import_input : BulkImportInput
+        What to import, and where to.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import BulkImportInput, CreateImportJobRequest
+    >>> CreateImportJobRequest(bulk_import_input=BulkImportInput()).bulk_import_input.data is None
+    True
+    """
+
+    bulk_import_input: BulkImportInput | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        """Spell it as the body of ``POST /importJobs``; FrameError names what is missing."""
+        return _expect(
+            self.required("bulk_import_input"), BulkImportInput, "CreateImportJobRequest.bulk_import_input"
+        ).to_wire()
+
+
+@dataclass(kw_only=True)
+class RetrieveImportJobRequest(_Request):
+    """Ask for the state of an import job.
+
+    Attributes
+    ----------
+    id : str
+        As given when the job was created.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import RetrieveImportJobRequest
+    >>> RetrieveImportJobRequest(id="4e37b10a").id
+    '4e37b10a'
+    """
+
+    id: str | None = None
+
+
+def _expect(value: object, kind: type[_Model], where: str) -> _Model:
+    """Refuse a model in the wrong place before its fields are missed."""
+    if not isinstance(value, kind):
+        raise FrameError(f"{where} holds a {type(value).__name__}; give {kind.__name__}")
+    return value
+
+
+@dataclass(frozen=True)
+class Timeseries:
+    """One page of records.
+
+    Attributes
+    ----------
+    records : list of dict
+        As the service sent them: numbers are exact ints or the nearest float, times are str.
+    next_record : str or None
+        URL of the next page; None on the last one.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import Timeseries
+    >>> Timeseries([{"_time": "2018-11-01T10:00:00Z", "pressure": 94}]).next_record is None
+    True
+    """
+
+    records: list[dict[str, object]] = field(default_factory=list)
+    next_record: str | None = None
+
+
+class JobStatus(StrEnum):
+    """How far an import job is: ``SUBMITTED`` → ``IN_PROGRESS`` → ``SUCCESS`` or ``ERROR``."""
+
+    SUBMITTED = "SUBMITTED"
+    IN_PROGRESS = "IN_PROGRESS"
+    SUCCESS = "SUCCESS"
+    ERROR = "ERROR"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobStatus.SUCCESS, JobStatus.ERROR)
+
+
+@dataclass(frozen=True)
+class ImportJob:
+    """State of an import job.
+
+    Attributes
+    ----------
+    id : str
+        Its id.
+    status : JobStatus
+        A str as well: ``job.status == "SUCCESS"``.
+    message : str or None
+        What the service says about it, above all after an ``ERROR``.
+    start_time, last_modified : str or None
+        ISO 8601, as sent.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.messages import ImportJob, JobStatus
+    >>> ImportJob("4e37b10a", JobStatus.SUCCESS).status.final
+    True
+    """
+
+    id: str
+    status: JobStatus
+    message: str | None = None
+    start_time: str | None = None
+    last_modified: str | None = None
+
+
+def parse_json(content: bytes, what: str) -> object:
+    """Read JSON as the standard has it: no NaN, no Infinity.
+
+    Raises
+    ------
+    DecodeError
+        Anything else.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"{what} is not JSON ({len(content)} bytes): {error}") from None
+
+
+def _refuse_constant(name: str) -> object:
+    """Python would take these words for numbers."""
+    raise ValueError(f"{name} is no JSON value")
+
+
+def parse_timeseries(content: bytes, link: str | None) -> Timeseries:
+    """Read one page of ``GET /timeseries/…``.
+
+    Raises
+    ------
+    PageError
+        No object with a list ``records``, or a ``nextRecord`` that is no URL.
+    DecodeError
+        Not JSON, or a record is no object.
+    """
+    page = parse_json(content, "the page")
+    records = page.get("records") if isinstance(page, dict) else None
+    if not isinstance(page, dict) or not isinstance(records, list):
+        raise PageError(f"the page is a {type(page).__name__} without a list 'records'")
+    for position, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise DecodeError(f"record {position} is a {type(record).__name__}, not an object", record=position)
+    following = page.get("nextRecord") or link
+    if following is not None and not isinstance(following, str):
+        raise PageError(f"nextRecord is a {type(following).__name__}, not a URL")
+    return Timeseries(records, following)
+
+
+def parse_job(content: bytes, headers: Mapping[str, str], *, created: bool) -> ImportJob:
+    """Read an import job: an object or a list of one, with either spelling of its names.
+
+    Parameters
+    ----------
+    content : bytes
+        Body of the answer; may be empty when the job was just created.
+    headers : mapping of str to str
+        ``Location`` gives the id where the body lacks it.
+    created : bool
+        Whether this answers the creation: then a missing status means ``SUBMITTED``.
+
+    Raises
+    ------
+    ProtocolError
+        No id, or no status that is known.
+    """
+    body = parse_json(content, "the import job") if content.strip() or not created else {}
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if not isinstance(body, dict):
+        raise ProtocolError(f"an import job is an object or a list of one, not {_brief(body)}")
+
+    def text(*names: str) -> str | None:
+        return next((str(body[name]) for name in names if isinstance(body.get(name), str | int)), None)
+
+    job_id = text("id", "jobId") or (headers.get("Location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
+    if not job_id:
+        raise ProtocolError(f"an import job without an id, in the body as in Location: {_brief(body)}")
+    said = text("status") or (JobStatus.SUBMITTED if created else "")
+    if said not in JobStatus.__members__:
+        raise ProtocolError(
+            f"import job {job_id} has the status {said!r}; known are {', '.join(JobStatus)}: the service has changed"
+        )
+    return ImportJob(
+        job_id,
+        JobStatus(said),
+        text("message"),
+        text("startTime", "jobStartTime"),
+        text("lastModified", "jobLastModified"),
+    )
+
+
+def _brief(value: object) -> str:
+    """Enough of a foreign value for a message."""
+    shown = repr(value)
+    return shown if len(shown) <= 200 else shown[:199] + "…"
