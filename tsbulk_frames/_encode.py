@@ -32,12 +32,12 @@ _SPECIAL = r'[\x00-\x1f"\\]'
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """Some rows as the service spells them.
+    r"""Some rows as the service spells them.
 
     Attributes
     ----------
     data : memoryview
-        The records, each followed by a comma and a line feed: ``{"_time":"…","speed":94.0},\\n``.
+        The records, each followed by a comma and a line feed: ``{"_time":"…","speed":94.0},\n``.
     offsets : numpy.ndarray of int64, shape (n_rows + 1,)
         Row `i` is ``data[offsets[i]:offsets[i + 1]]``, its separator included; without it up to
         ``offsets[i + 1] - 2``.
@@ -48,7 +48,7 @@ class EncodedRows:
 
 
 def encode_rows(table: pa.Table, *, rows: int = 32_768) -> Iterator[EncodedRows]:
-    """Format rows as JSON records, exactly.
+    r"""Format rows as JSON records, exactly.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def _series(name: str, column: pa.ChunkedArray, backend: Backend | None) -> obje
     if backend == "pyarrow":
         return pd.ArrowDtype(kind).__from_arrow__(column)
     if pa.types.is_string(kind):
-        return pd.StringDtype().__from_arrow__(column) if backend else column.to_pandas()
+        return pd.StringDtype().__from_arrow__(column) if backend else column.to_pandas().array
     if pa.types.is_int64(kind) and (backend or column.null_count or is_quality_code(name)):
         return pd.Int64Dtype().__from_arrow__(column)
     if pa.types.is_boolean(kind) and (backend or column.null_count):

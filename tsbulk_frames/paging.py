@@ -73,7 +73,7 @@ def split_rest(rest: TimeRange, pieces: int, piece_ns: int | None = None) -> lis
     list of TimeRange
         Touching, in time order, none empty, together `rest`.
     """
-    if piece_ns is None or rest.stop_ns - rest.start_ns <= pieces * piece_ns:
+    if pieces < 2 or piece_ns is None or rest.stop_ns - rest.start_ns <= pieces * piece_ns:
         return _cut(rest, pieces)
     front = TimeRange(rest.start_ns, rest.start_ns + (pieces - 1) * piece_ns)
     return [*_cut(front, pieces - 1), TimeRange(front.stop_ns, rest.stop_ns)]

@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsbulk_frames._check import EmptyRows, check_table
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.frames import EmptyRows, check_table, from_frame
+from tsbulk_frames.frames import from_frame
 from tsbulk_frames.model import TIME, format_time
 from tsbulk_frames.paging import times_of
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tsbulk_frames._check import EmptyRows
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import AuthError, JobTimeout, NotFoundError, TsBulkError
-from tsbulk_frames.frames import EmptyRows
 from tsbulk_frames.importjob import (
     await_jobs,
     check_seconds,

@@ -1,0 +1,141 @@
+"""The house stays as it was drawn: imports go downwards only, the sandbox stands apart, files stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tsbulk_frames
+
+PACKAGE = Path(tsbulk_frames.__file__).parent
+FLOORS = {
+    "errors": 0,
+    "model": 1,
+    "kinds": 2,
+    "_cut": 2.1,
+    "_encode": 2.2,
+    "_check": 2.4,
+    "_columns": 2.4,
+    "auth": 2,
+    "wire": 2,
+    "codec": 2.3,
+    "frames": 2.45,
+    "paging": 2.5,
+    "partition": 2.5,
+    "sources": 3,
+    "config": 3,
+    "retry": 3,
+    "failures": 3,
+    "transport": 4,
+    "messages": 4.1,
+    "client": 4.2,
+    "multipart": 4.2,
+    "files": 4.3,
+    "assets": 4.3,
+    "operations": 5,
+    "progress": 5,
+    "staging": 5,
+    "report": 5,
+    "connection": 6,
+    "fetch": 6,
+    "importjob": 6.5,
+    "reader": 7,
+    "writer": 7.5,
+    "demo": 8,
+    "cli": 8.5,
+}
+PURE = {name for name, floor in FLOORS.items() if floor < 3} - {"sources"}
+IMPURE_MODULES = {"requests", "urllib3", "socket", "http", "subprocess", "tempfile", "shutil", "sqlite3", "threading"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Names of all modules a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    """First-level modules of this package among imported names."""
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "tsbulk_frames" and len(part) > 1} & (set(FLOORS) | {"sandbox"})
+
+
+MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+SANDBOX = sorted((PACKAGE / "sandbox").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_go_downwards(path: Path) -> None:
+    """A module imports only from floors below its own."""
+    assert path.stem in FLOORS, f"{path.name} has no floor: add it where it belongs"
+    upward = {name for name in own(imports_of(path)) - {"sandbox"} if FLOORS[name] >= FLOORS[path.stem]}
+    assert not upward, f"{path.stem} (floor {FLOORS[path.stem]}) imports upwards: {upward}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_only_the_top_floor_opens_the_sandbox(path: Path) -> None:
+    """No module of the library but the demo and the command line knows the sandbox."""
+    assert "sandbox" not in own(imports_of(path)) or path.stem in ("demo", "cli")
+
+
+@pytest.mark.parametrize("path", SANDBOX, ids=lambda path: path.stem)
+def test_the_sandbox_stands_apart(path: Path) -> None:
+    """The sandbox shares no code with the library, but hands out credentials of the library's own class."""
+    allowed = {"auth"} if path.stem == "__init__" else set()
+    assert own(imports_of(path)) - {"sandbox"} <= allowed
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_files_do_no_input_or_output(name: str) -> None:
+    """Floors 0 to 2 import nothing that reaches the outside; the token cache alone may hold a lock."""
+    roots = {module.split(".")[0] for module in imports_of(PACKAGE / f"{name}.py")}
+    assert not (roots & IMPURE_MODULES) - ({"threading"} if name == "auth" else set())
+
+
+def test_only_transport_knows_requests() -> None:
+    """One file speaks to the HTTP library."""
+    knowing = {path.stem for path in MODULES if "requests" in {name.split(".")[0] for name in imports_of(path)}}
+    assert knowing == {"transport"}
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SANDBOX], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_files_stay_small(path: Path) -> None:
+    """No file grows beyond what one can read at a sitting."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+
+
+def test_all_public_names_exist_and_are_listed() -> None:
+    """``__all__`` is the shop window: sorted, complete, and each name is there."""
+    assert tsbulk_frames.__all__ == sorted(tsbulk_frames.__all__)
+    assert len(set(tsbulk_frames.__all__)) == len(tsbulk_frames.__all__)
+    missing = [name for name in tsbulk_frames.__all__ if not hasattr(tsbulk_frames, name)]
+    assert not missing
+    assert set(tsbulk_frames._HOME_OF) <= set(tsbulk_frames.__all__)
+    assert set(tsbulk_frames.errors.__all__) <= set(tsbulk_frames.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """Loading names lazily does not hide a typing error."""
+    with pytest.raises(AttributeError, match="read_timeserie"):
+        _ = tsbulk_frames.read_timeserie  # type: ignore[attr-defined]
+
+
+def test_importing_the_library_loads_no_extra() -> None:
+    """The window opens without pandas, and reading loads no extra."""
+    code = (
+        "import sys, tsbulk_frames as tsb\n"
+        "assert 'pandas' not in sys.modules\n"
+        "tsb.read_timeseries, tsb.write_timeseries, tsb.connect\n"
+        "extras = {'starlette', 'uvicorn', 'matplotlib', 'click', 'jwt', 'tqdm', 'dask'} & set(sys.modules)\n"
+        "assert not extras, extras\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

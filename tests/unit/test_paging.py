@@ -1,0 +1,188 @@
+"""Windows and pages, without a server: nothing lost, nothing twice, no circle."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsbulk_frames.codec import RawPage, split_page
+from tsbulk_frames.errors import PageError
+from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_DAY, NS_PER_MS, TimeRange, format_time, parse_moment
+from tsbulk_frames.paging import Chain, cut_range, decode_chain, join_page, split_rest, times_of, trim
+
+T0 = parse_moment("2026-03-01", "start")
+
+
+def page_of(times: list[int], next_record: str | None = None, number: int = 1) -> RawPage:
+    """Make a page with one value a record."""
+    records = [{"_time": format_time(time), "a": index} for index, time in enumerate(times)]
+    return split_page(json.dumps({"records": records, "nextRecord": next_record}).encode(), page=number)
+
+
+def table_of(times: list[int]) -> pa.Table:
+    """Make a table of times alone."""
+    return pa.table({"_time": pa.array(times, pa.timestamp("ns", "UTC"))})
+
+
+def next_link(time: int | str, limit: int | None = None) -> str:
+    """Make a nextRecord as published: wrong host, wrong path."""
+    text = time if isinstance(time, str) else format_time(time)
+    return f"https://gateway.eu1.mindsphere.oi/api/iottimeseries/v3/x?from={text}" + (
+        f"&limit={limit}" if limit is not None else ""
+    )
+
+
+@given(st.integers(-(2**60), 2**60), st.integers(1, 800 * NS_PER_DAY), st.integers(1, 100 * NS_PER_DAY))
+def test_windows_cover_the_range_exactly(start: int, length: int, longest: int) -> None:
+    """Windows touch, none is empty or too long, and together they are the range."""
+    if length / longest > 2_000:
+        longest = length // 2_000 + 1
+    windows = cut_range(TimeRange(start, start + length), longest)
+    assert windows[0].start_ns == start
+    assert windows[-1].stop_ns == start + length
+    assert all(a.stop_ns == b.start_ns for a, b in itertools.pairwise(windows))
+    assert all(0 < one.stop_ns - one.start_ns <= longest + 1 + NS_PER_MS for one in windows)
+
+
+def test_an_empty_range_has_no_window() -> None:
+    """Nothing to read costs no request."""
+    assert cut_range(TimeRange(T0, T0)) == []
+
+
+@pytest.mark.parametrize("days", [1, 89, 90, 91, 180, 366, 3653])
+def test_every_request_stays_under_90_days(days: int) -> None:
+    """``to - from`` is under 90 days with the margins that are asked in addition."""
+    for window in cut_range(TimeRange(T0 + 1, T0 + days * NS_PER_DAY + 1)):
+        query = Chain(window).query
+        assert parse_moment(query.to, "to") - parse_moment(query.from_, "from") < MAX_WINDOW_NS
+
+
+@given(st.integers(1, 10**15), st.integers(1, 20), st.one_of(st.none(), st.integers(1, 10**14)))
+def test_a_split_covers_the_rest_exactly(length: int, pieces: int, piece_ns: int | None) -> None:
+    """Pieces touch, none is empty, and together they are what was left."""
+    rest = TimeRange(T0 + 1, T0 + 1 + length)
+    parts = split_rest(rest, pieces, piece_ns)
+    assert parts[0].start_ns == rest.start_ns
+    assert parts[-1].stop_ns == rest.stop_ns
+    assert all(a.stop_ns == b.start_ns for a, b in itertools.pairwise(parts))
+    assert all(not one.empty for one in parts)
+    assert len(parts) <= pieces
+
+
+def test_a_window_asks_for_slightly_more_in_whole_milliseconds() -> None:
+    """A server comparing at milliseconds, whichever way it rounds, still sends all that is wanted."""
+    query = Chain(TimeRange(T0 + 1_234_567, T0 + 5_000_001)).query
+    assert query.from_ == "2026-03-01T00:00:00Z"
+    assert query.to == "2026-03-01T00:00:00.006Z"
+
+
+@given(st.lists(st.integers(0, 10**7), unique=True, min_size=0, max_size=30), st.data())
+def test_trim_keeps_exactly_the_half_open_window(offsets: list[int], data: st.DataObject) -> None:
+    """A record at the start is kept, one at the end is not."""
+    times = sorted(T0 + one for one in offsets)
+    edges = st.sampled_from([*times, T0 - 1, T0 + 10**7])
+    low, high = sorted([data.draw(edges), data.draw(edges)])
+    kept = times_of(trim(table_of(times), TimeRange(low, high))).tolist()
+    assert kept == [one for one in times if low <= one < high]
+
+
+def test_a_chain_follows_only_from_and_limit_of_next_record() -> None:
+    """Host and path of nextRecord are never used; its from and limit are."""
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY), first_limit=10)
+    assert chain.query.limit == 10
+    assert chain.advance(page_of([T0], next_link(T0 + 123_456_789, limit=9)))
+    assert chain.query.from_ == "2026-03-01T00:00:00.123456789Z"
+    assert chain.query.limit == 9
+    assert chain.rest == TimeRange(T0 + 123_456_790, T0 + NS_PER_DAY)
+
+
+@pytest.mark.parametrize("end", [None, next_link(T0 + NS_PER_DAY), next_link(T0 + 5, limit=0)])
+def test_a_chain_ends(end: str | None) -> None:
+    """No nextRecord, one at the end of the window, or a limit used up."""
+    assert not Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], end))
+
+
+def test_a_chain_that_stands_still_is_refused() -> None:
+    """A nextRecord that asks the same page again would never end."""
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
+    assert chain.advance(page_of([T0 + 5], next_link(T0 + 5)))
+    with pytest.raises(PageError, match=r"page 2.*repeat for ever") as caught:
+        chain.advance(page_of([T0 + 5], next_link(T0 + 5)))
+    assert caught.value.page == 2
+
+
+def test_a_chain_that_goes_back_is_refused() -> None:
+    """A nextRecord earlier than what was asked is a circle."""
+    with pytest.raises(PageError, match="repeat for ever"):
+        Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], next_link(T0 - NS_PER_DAY)))
+
+
+@pytest.mark.parametrize("bad", ["", "from=yesterday", "limit=3"])
+def test_a_next_record_without_a_time_is_refused(bad: str) -> None:
+    """Guessing where to go on could lose records."""
+    with pytest.raises(PageError, match="no time"):
+        Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], f"https://host/path?{bad}"))
+
+
+def test_a_next_record_with_a_bad_limit_is_refused() -> None:
+    """A limit is a count."""
+    with pytest.raises(PageError, match="not a count"):
+        Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], next_link(T0 + 1) + "&limit=-1"))
+
+
+def test_the_seam_of_a_page_is_not_doubled() -> None:
+    """What the previous page ended with is dropped; the rest is kept."""
+    joined = join_page(table_of([T0 + 2, T0 + 3, T0 + 4]), np.array([T0 + 1, T0 + 2, T0 + 3]), page=2)
+    assert times_of(joined).tolist() == [T0 + 4]
+
+
+def test_a_page_repeated_whole_adds_nothing() -> None:
+    """The same page again is all seam."""
+    assert join_page(table_of([T0, T0 + 1]), np.array([T0, T0 + 1]), page=2).num_rows == 0
+
+
+@pytest.mark.parametrize("times", [[T0, T0 + 9], [T0 + 1, T0 + 3, T0 + 9], [T0 - 5]])
+def test_a_page_that_goes_back_is_refused(times: list[int]) -> None:
+    """Earlier records that the page before did not have are disorder, not a seam."""
+    with pytest.raises(PageError, match="page 2 begins at") as caught:
+        join_page(table_of(times), np.array([T0 + 1, T0 + 2, T0 + 3]), page=2)
+    assert caught.value.page == 2
+
+
+@pytest.mark.parametrize("times", [[T0, T0], [T0 + 2, T0 + 1]])
+def test_disorder_inside_a_page_is_refused(times: list[int]) -> None:
+    """A page ascends strictly."""
+    with pytest.raises(PageError, match="record 1 is at"):
+        join_page(table_of(times), None, page=1)
+
+
+def test_an_empty_page_joins() -> None:
+    """A page without records is no fault."""
+    assert join_page(table_of([]), np.array([T0]), page=2).num_rows == 0
+
+
+@given(st.lists(st.integers(0, 50), unique=True, max_size=20).map(sorted), st.data())
+def test_any_pages_with_any_seams_give_every_record_once(offsets: list[int], data: st.DataObject) -> None:
+    """However a chain is cut into pages, and however much of its end a page repeats, each record comes once."""
+    times = [T0 + one for one in offsets]
+    pages, at, previous = [], 0, 0
+    while at < len(times):
+        size = data.draw(st.integers(1, 5))
+        again = data.draw(st.integers(0, previous))
+        pages.append(page_of(times[at - again : at + size], number=len(pages) + 1))
+        previous = min(size, len(times) - at)
+        at += size
+    if pages:
+        assert times_of(decode_chain(pages)).tolist() == times
+
+
+def test_a_chain_goes_on_from_what_came_before() -> None:
+    """Times before the first page count as the page before it."""
+    table = decode_chain([page_of([T0, T0 + 1])], np.array([T0 - 1, T0]))
+    assert times_of(table).tolist() == [T0 + 1]
