@@ -108,8 +108,11 @@ def parse_column(texts: Column) -> Column:
     raise AssertionError("unreachable: Arrow refused a time that was found right")
 
 
-def format_column(times: Column) -> tuple[Column, Column]:
-    """Write days (``2018-11-01``) and clocks (``10:00:00.051035``, as few fraction digits as are exact)."""
+def format_column(times: Column) -> tuple[Column | str, Column]:
+    """Write days (``2018-11-01``) and clocks (``10:00:00.051035``, as few fraction digits as are exact).
+
+    At least one time, ascending; the day is a single text when it is the same for all.
+    """
     text = times.cast(pa.timestamp("ns")).cast(pa.string())  # the zone only makes the cast slower: it is UTC
     fraction = times.cast(pa.int64()).to_numpy(zero_copy_only=False) % NS
     width = np.select([fraction == 0, fraction % 1_000_000 == 0, fraction % 1_000 == 0], [8, 12, 15], 18)
@@ -117,4 +120,5 @@ def format_column(times: Column) -> tuple[Column, Column]:
     for shorter in (8, 12, 15):
         if shorter < width.max(initial=8) and (width == shorter).any():
             clock = compute.if_else(pa.array(width == shorter), compute.utf8_slice_codeunits(clock, 0, shorter), clock)
-    return compute.utf8_slice_codeunits(text, 0, 10), clock
+    first, last = text[0].as_py()[:10], text[-1].as_py()[:10]
+    return first if first == last else compute.utf8_slice_codeunits(text, 0, 10), clock

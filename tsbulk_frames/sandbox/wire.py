@@ -21,6 +21,7 @@ from tsbulk_frames.sandbox.moments import format_column
 __all__ = ["Rendered", "render"]
 
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
+_SPECIAL = np.isin(np.arange(256), [*range(0x20), ord('"'), ord("\\")])
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def render(table: pa.Table, columns: Sequence[str]) -> Rendered:
     times = flat(table["_time"])
     day, clock = format_column(times)
     parts: list[Column | str] = ['{"_time":"', day, "T", clock, 'Z"']
-    parts += [_member(name, flat(table[name])) for name in names]
+    for name in names:
+        parts += _member(name, flat(table[name]))
     text = compute.binary_join_element_wise(*parts, "},", "").cast(pa.large_string())
     _, offsets, data = text.buffers()
     ends = np.frombuffer(offsets, np.int64)[text.offset + 1 : text.offset + len(text) + 1]
@@ -107,20 +109,23 @@ def _any_value(table: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:
     return valued
 
 
-def _member(name: str, values: Column) -> Column:
-    """``,"name":value`` for each record, an empty text where there is no value."""
+def _member(name: str, values: Column) -> list[Column | str]:
+    """Give what makes up ``,"name":value`` for each record, empty texts where there is no value."""
     key = f",{json.dumps(name, ensure_ascii=False)}:"
     if pa.types.is_floating(values.type):
         text = values.cast(pa.string())
         whole = pa.array(np.equal(*_with_trunc(values)))
         plain = compute.and_(whole, compute.equal(compute.find_substring(text, "e"), -1))
-        parts = [key, text, compute.if_else(plain, ".0", "")]
+        parts: list[Column | str] = [key, text]
+        if compute.any(plain).as_py():
+            parts.append(compute.if_else(plain, ".0", ""))
     elif pa.types.is_string(values.type):
         parts = [f'{key}"', _escape(values), '"']
     else:
         parts = [key, values.cast(pa.string())]
-    joined: Column = compute.fill_null(compute.binary_join_element_wise(*parts, ""), "")
-    return joined
+    if not values.null_count:
+        return parts
+    return [compute.fill_null(compute.binary_join_element_wise(*parts, ""), "")]
 
 
 def _with_trunc(values: Column) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -131,6 +136,9 @@ def _with_trunc(values: Column) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 
 def _escape(values: Column) -> Column:
     """Text as it stands inside of JSON quotes; few texts need more than being looked at."""
+    data = values.buffers()[2]
+    if data is None or not _SPECIAL[np.frombuffer(data, np.uint8)].any():
+        return values
     special = compute.fill_null(compute.match_substring_regex(values, _NEEDS_ESCAPE), False)
     if not compute.any(special).as_py():
         return values
