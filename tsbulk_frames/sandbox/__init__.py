@@ -7,7 +7,6 @@ of the other. What is stored is really stored: on disk, as Parquet, and it is th
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import threading
 import time
@@ -21,17 +20,13 @@ from tsbulk_frames.sandbox.app import build_app
 from tsbulk_frames.sandbox.faults import Fault, Faults
 from tsbulk_frames.sandbox.files import FileStore
 from tsbulk_frames.sandbox.gate import Recorded, RequestRecord
+from tsbulk_frames.sandbox.imports import JobStore
 from tsbulk_frames.sandbox.model import Rules, State
 from tsbulk_frames.sandbox.registry import AssetStore, build_asset, parse_assets
 from tsbulk_frames.sandbox.server import Server, check_host
 from tsbulk_frames.sandbox.store import SeriesStore
 from tsbulk_frames.sandbox.tokens import TokenIssuer
 from tsbulk_frames.sandbox.uploads import Uploads
-
-try:
-    from tsbulk_frames.sandbox.imports import JobStore
-except ImportError:
-    JobStore = None
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +42,7 @@ class _Running:
     def __init__(self, sandbox: Sandbox) -> None:
         with ExitStack() as opened:
             if sandbox.data_dir is None:
-                root = Path(tempfile.mkdtemp(prefix="tsbulk-sandbox-"))
-                opened.callback(shutil.rmtree, root, ignore_errors=True)
+                root = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tsbulk-sandbox-")))
             else:
                 root = sandbox.data_dir
                 root.mkdir(parents=True, exist_ok=True)
@@ -67,11 +61,9 @@ class _Running:
                 files=files,
                 series=SeriesStore(root / "series"),
             )
-            jobs = None
-            if JobStore is not None:
-                jobs = JobStore(root / "jobs", self.state)
-                jobs.start()
-                opened.callback(jobs.close)
+            jobs = JobStore(root / "jobs", self.state)
+            jobs.start()
+            opened.callback(jobs.close)
             self.app: Recorded = build_app(
                 self.state,
                 jobs=jobs,
@@ -221,7 +213,7 @@ class Sandbox:
         self._opened().server.wait()
 
     def _opened(self) -> _Running:
-        """What runs, or the way to get it running."""
+        """Return what runs, or tell the way to get it running."""
         if self._running is None:
             raise RuntimeError("the sandbox is not running; use it as `with Sandbox() as sandbox:` or call start()")
         return self._running
@@ -330,7 +322,7 @@ class Sandbox:
         return len(assets)
 
     def records(self, entity: str, property_set: str) -> pd.DataFrame:
-        """What is really stored of a series, read from disk by no client code.
+        """Read what is really stored of a series, from disk and by no client code.
 
         Returns
         -------

@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from tsbulk_frames.sandbox import assets, fileservice, tokens
+from tsbulk_frames.sandbox import assets, fileservice, imports, timeseries, tokens
 from tsbulk_frames.sandbox.faults import Injected
 from tsbulk_frames.sandbox.gate import Authorized, Recorded, SlowLine
 from tsbulk_frames.sandbox.refusals import handlers
-
-try:
-    from tsbulk_frames.sandbox import imports
-except ImportError:
-    imports = None
-try:
-    from tsbulk_frames.sandbox import timeseries
-except ImportError:
-    timeseries = None
 
 if TYPE_CHECKING:
     from tsbulk_frames.sandbox.faults import Faults
@@ -44,8 +35,8 @@ def build_app(
     services = Starlette(
         routes=[
             *tokens.routes(issuer),
-            *(timeseries.routes(state) if timeseries else []),
-            *(imports.routes(state, jobs) if imports else []),
+            *timeseries.routes(state),
+            *imports.routes(state, jobs),
             *fileservice.routes(state, uploads),
             *assets.routes(state, issuer.tenant),
         ],

@@ -49,24 +49,24 @@ class _AssetService:
         self._root_id = hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
     def root(self, _: Request) -> Response:
-        """The asset above all others: it stands for the tenant and has no data."""
+        """Answer the asset above all others: it stands for the tenant and has no data."""
         root = {"assetId": self._root_id, "name": self._tenant, "typeId": "core.basicroot", "twinType": "performance"}
         return JSONResponse({**root, "etag": 0, "parentId": None, "aspects": [], "tenantId": self._tenant})
 
     def asset(self, request: Request) -> Response:
-        """One asset."""
+        """Answer one asset."""
         asset = self._existing(request.path_params["id"])
         return JSONResponse(self._asset_body(asset), headers={"ETag": f'"{asset.etag}"'})
 
     def aspects(self, request: Request) -> Response:
-        """The aspects of one asset with their variables."""
+        """Answer the aspects of one asset with their variables."""
         asset = self._existing(request.path_params["id"])
         under = self._state.rules.variables_under
         found = [_aspect_body(aspect, asset, under) for aspect in asset.aspects.values()]
         return JSONResponse({"_embedded": {"aspects": found}, "page": _page(len(found), max(1, len(found)), 0)})
 
     def asset_type(self, request: Request) -> Response:
-        """The type of an asset: every asset here has one of its own; its aspects show when exploded."""
+        """Answer the type of an asset: each has one of its own here; its aspects show when exploded."""
         type_id: str = request.path_params["id"]
         asset = self._existing(type_id.removeprefix(_TYPE), f"asset type {type_id!r}")
         body: dict[str, Any] = {"id": type_id, "name": asset.name, "etag": asset.etag, "instantiable": True}
@@ -75,7 +75,7 @@ class _AssetService:
         return JSONResponse(body)
 
     def listing(self, request: Request) -> Response:
-        """All assets, paged."""
+        """Answer all assets, paged."""
         query = request.query_params
         if query.get("filter"):
             raise Refusal(400, "the sandbox lists assets without a filter; ask for one by its id, or page through all")
@@ -85,7 +85,7 @@ class _AssetService:
         return JSONResponse({"_embedded": {"assets": shown}, "page": _page(len(assets), size, number)})
 
     async def create(self, request: Request) -> Response:
-        """A new asset."""
+        """Make a new asset known."""
         body = b""
         async for chunk in request.stream():
             body += chunk
@@ -124,14 +124,14 @@ class _AssetService:
         return asset
 
     def _existing(self, asset_id: str, what: str | None = None) -> Asset:
-        """The asset, which must exist."""
+        """Find the asset, which must exist."""
         asset = self._state.assets.get(asset_id)
         if asset is None:
             raise Refusal(404, f"there is no {what or f'asset {asset_id!r}'}")
         return asset
 
     def _asset_body(self, asset: Asset) -> dict[str, Any]:
-        """An asset as the service shows it."""
+        """Spell an asset as the service does."""
         return {
             "assetId": asset.asset_id,
             "tenantId": self._tenant,
@@ -146,7 +146,7 @@ class _AssetService:
 
 
 def _aspect_body(aspect: Aspect, asset: Asset, under: str) -> dict[str, Any]:
-    """An aspect with its variables where this variant of the service has them."""
+    """Spell an aspect, its variables where this variant of the service has them."""
     variables = [
         {
             "name": variable.name,

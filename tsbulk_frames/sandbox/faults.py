@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+_LOOK_SECONDS = 0.05
+
+
 class Action(Protocol):
     """What a fault does to one request; it may call `app`, the untroubled rest of the sandbox."""
 
@@ -87,7 +90,13 @@ class Delay:
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        await asyncio.sleep(self.seconds)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.seconds
+        while (left := due - loop.time()) > 0:
+            if _transport(scope).is_closing():  # a client that gave up need not be waited for
+                await _gone(receive)
+                return
+            await asyncio.sleep(min(left, _LOOK_SECONDS))
         await app(scope, receive, send)
 
 
@@ -154,7 +163,7 @@ class Reply:
 
     @classmethod
     async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
-        """What `app` answers, kept back."""
+        """Keep back what `app` answers."""
         reply = cls(500, {}, b"")
         chunks: list[bytes] = []
 
@@ -191,20 +200,20 @@ class Reply:
 
 
 def job_in_list(reply: Reply) -> None:
-    """A job as the only element of a list, as some versions of the service answer it."""
+    """Answer a job as the only element of a list, as some versions of the service do."""
     if isinstance(reply.json, dict):
         reply.json = [reply.json]
 
 
 def old_job_names(reply: Reply) -> None:
-    """A job under the field names of older versions: ``jobId``, ``jobStartTime``, ``jobLastModified``."""
+    """Answer a job under the field names of older versions: ``jobId``, ``jobStartTime``, ``jobLastModified``."""
     names = {"id": "jobId", "startTime": "jobStartTime", "lastModified": "jobLastModified"}
     if isinstance(reply.json, dict):
         reply.json = {names.get(name, name): value for name, value in reply.json.items()}
 
 
 def next_elsewhere(reply: Reply) -> None:
-    """``nextRecord`` with a wrong host and the path of another service: only its query is to be trusted."""
+    """Give ``nextRecord`` a wrong host and the path of another service: only its query is to be trusted."""
     page = reply.json
     if isinstance(page, dict) and page.get("nextRecord"):
         wrong = re.sub(r"^https?://[^/]+", "https://gateway.eu1.mindsphere.example", page["nextRecord"])
@@ -212,7 +221,7 @@ def next_elsewhere(reply: Reply) -> None:
 
 
 def next_as_link(reply: Reply) -> None:
-    """The next page in a ``Link`` header, with no ``nextRecord`` in the body."""
+    """Announce the next page in a ``Link`` header, with no ``nextRecord`` in the body."""
     page = reply.json
     if isinstance(page, dict) and page.get("nextRecord"):
         reply.headers["link"] = f'<{page["nextRecord"]}>; rel="next"'
@@ -297,7 +306,7 @@ class Faults:
             self._script.extend((fault, [0]) for fault in faults)
 
     def choose(self, method: str, target: str) -> Action | None:
-        """What happens to this request, and note it; None: nothing.
+        """Decide what happens to this request, and note it; None: nothing.
 
         Parameters
         ----------
@@ -338,7 +347,7 @@ class Injected:
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
-    """The request's connection: a drop has to be a real one."""
+    """Find the request's connection: a drop has to be a real one."""
     transport: asyncio.Transport = scope["extensions"][TRANSPORT]["transport"]
     return transport
 

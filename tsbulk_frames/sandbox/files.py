@@ -65,7 +65,7 @@ def split_path(path: str) -> tuple[str, str]:
 
 
 def check_match(current: StoredFile | None, if_match: int | None) -> None:
-    """The rule of ``If-Match``: required and current where the file exists, absent where it does not."""
+    """Hold the rule of ``If-Match``: required and current where the file exists, absent where it does not."""
     if current is None:
         if if_match is not None:
             raise Refusal(412, f"If-Match: {if_match} was sent, but there is no such file; write it without If-Match")
@@ -143,7 +143,7 @@ class FileStore:
         return None if row is None else StoredFile(*row)
 
     def find(self, entity: str, file_path: str) -> StoredFile | None:
-        """The file as it is now, None when there is none."""
+        """Return the file as it is now, None when there is none."""
         with self.lock:
             return self.lookup(entity, file_path)
 

@@ -27,7 +27,8 @@ __all__ = ["routes"]
 _BASE = "/api/iotfile/v3"
 _CHUNK = 1 << 20
 _MAX_LISTED = 500
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
 
 def routes(state: State, uploads: Uploads) -> list[Route]:
@@ -95,18 +96,14 @@ class _FileService:
         return _written(True, None)
 
     def get(self, request: Request) -> Response:
-        """The bytes, or a range of them."""
+        """Answer the bytes, or a range of them."""
         file = self._existing(*self._target(request))
         headers = {"ETag": str(file.etag), "Accept-Ranges": "bytes"}
         first, last = 0, file.size - 1
         status = 200
-        wanted = _RANGE.fullmatch(request.headers.get("range", "").strip())
-        if wanted is not None and any(wanted.groups()):
-            begin, end = wanted.groups()
-            if begin:
-                first, last = int(begin), min(last, int(end) if end else last)
-            else:
-                first = max(0, file.size - int(end))
+        wanted = _wanted_range(request.headers.get("range", ""), file.size)
+        if wanted is not None:
+            first, last = wanted
             if first > last:
                 headers["Content-Range"] = f"bytes */{file.size}"
                 raise Refusal(416, f"the file has {file.size} bytes; ask for some of them", headers=headers)
@@ -151,7 +148,7 @@ class _FileService:
         return JSONResponse([_item(file, horizon) for file in files], headers=headers)
 
     def _entity(self, request: Request) -> str:
-        """The asset asked for, which must exist."""
+        """Find the asset asked for, which must exist."""
         entity: str = request.path_params["entity"]
         if self._state.assets.get(entity) is None:
             raise Refusal(404, f"there is no asset {entity!r}")
@@ -161,16 +158,16 @@ class _FileService:
         """Entity and file path, refused when they are not what a client may legally name."""
         entity, path = self._entity(request), request.path_params["path"]
         steps = path.split("/")
-        if any(step in ("", ".", "..") for step in steps) or "\\" in path or not path.isprintable():
+        if any(step in ("", ".", "..") for step in steps) or _FORBIDDEN.search(path):
             raise Refusal(
                 400, f"{path!r} is not a file path; give names joined by '/', without '..', '\\' or control characters"
             )
-        if "�" in path:
+        if "\ufffd" in path:  # what bytes that are not UTF-8 were decoded to
             raise Refusal(400, "the path is not UTF-8; percent-encode its UTF-8 bytes")
         return entity, path
 
     def _existing(self, entity: str, path: str) -> StoredFile:
-        """The file asked for, which must exist."""
+        """Find the file asked for, which must exist."""
         file = self._files.find(entity, path)
         if file is None:
             raise Refusal(404, f"there is no file {path!r} of {entity!r}")
@@ -229,7 +226,7 @@ def _append(file: IO[bytes], digest: Any, chunk: bytearray) -> None:
 
 
 async def _read(content: IO[bytes], first: int, size: int) -> AsyncIterator[bytes]:
-    """A stretch of an open file in chunks; it is closed however the answer ends."""
+    """Read a stretch of an open file in chunks; it is closed however the answer ends."""
     try:
         await run_in_threadpool(content.seek, first)
         while size > 0:
@@ -242,8 +239,21 @@ async def _read(content: IO[bytes], first: int, size: int) -> AsyncIterator[byte
         content.close()
 
 
+def _wanted_range(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a ``Range`` header; None for one that HTTP says to ignore, first > last: none there."""
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or not any(match.groups()):
+        return None
+    begin, end = match.groups()
+    if not begin:
+        return max(0, size - int(end)), size - 1
+    if end and int(end) < int(begin):
+        return None
+    return int(begin), min(size - 1, int(end) if end else size - 1)
+
+
 def _if_match(request: Request) -> int | None:
-    """The etag in ``If-Match``: a bare number."""
+    """Read the etag in ``If-Match``: a bare number."""
     text = request.headers.get("if-match")
     if text is None:
         return None
@@ -253,7 +263,7 @@ def _if_match(request: Request) -> int | None:
 
 
 def _info(request: Request) -> FileInfo:
-    """What the headers say about the file."""
+    """Read what the headers say about the file."""
     timestamp = request.headers.get("timestamp")
     if timestamp is not None:
         try:
@@ -278,7 +288,7 @@ def _whole(text: str | None, name: str, *, default: int, least: int, most: int) 
 
 
 def _item(file: StoredFile, horizon: float) -> dict[str, Any]:
-    """A file as the listing shows it; the etag of a write after `horizon` has not arrived there yet."""
+    """Spell a file as the listing does; the etag of a write after `horizon` has not arrived there yet."""
     lagging = file.updated > horizon and file.etag > 0
     return {
         "name": file.name,

@@ -32,10 +32,10 @@ _OPERATORS = {
     "<=": "<=",
 }
 _WORDS = "gte|gt|lte|lt|eq"
-_OPENING = rf"\w+(?:\s+(?:{_WORDS})\s|\s*(?:>=|<=|=|>|<))"
+_OPENING = rf"\w+(?:\s+(?:{_WORDS})(?:\s|$)|\s*(?:>=|<=|=|>|<))"
 # A value may hold blanks, even " and ": only an "and" in front of the next comparison ends it.
 _AND = re.compile(rf"\s+and\s+(?={_OPENING})", re.IGNORECASE)
-_COMPARISON = re.compile(rf"(\w+)(?:\s+({_WORDS})\s|\s*(>=|<=|=|>|<))\s*(.*)", re.IGNORECASE | re.DOTALL)
+_COMPARISON = re.compile(rf"(\w+)(?:\s+({_WORDS})(?:\s|$)|\s*(>=|<=|=|>|<))\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def parse_filter(text: str) -> tuple[str, list[str | float]]:
@@ -82,6 +82,8 @@ def _value(field: str, raw: str) -> str | float:
     try:
         match field:
             case "size" | "etag":
+                if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+                    raise ValueError(text)
                 return int(text)
             case "created" | "updated":
                 moment = dt.datetime.fromisoformat(text)

@@ -67,9 +67,13 @@ def _variable(name: str, data_type: Any, quality_code: bool) -> Variable:
     return Variable(name, data_type, quality_code=quality_code, length=_LENGTHS.get(data_type))
 
 
-def _check_name(kind: str, name: str) -> None:
-    """A name that cannot travel as one URL segment could never be asked for."""
-    if not name or name != name.strip() or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
+def _check_name(kind: str, name: object) -> None:
+    """Refuse a name that cannot travel as one URL segment: it could never be asked for."""
+    if isinstance(name, str) and name.isprintable() and name == name.strip() and name not in {"", ".", ".."}:
+        good = "/" not in name and "\\" not in name
+    else:
+        good = False
+    if not good:
         raise ValueError(f"{kind} {name!r} is not a usable name; give printable text without '/', '\\' or outer blanks")
 
 
@@ -130,8 +134,8 @@ def parse_assets(documents: object) -> Iterable[Asset]:
     if not isinstance(documents, list):
         raise ValueError(f"assets must be a JSON list of objects, not a {type(documents).__name__}")
     for position, document in enumerate(documents):
-        if not isinstance(document, dict) or not isinstance(document.get("assetId"), str):
-            raise ValueError(f"assets[{position}] must be an object with the text 'assetId'")
+        if not isinstance(document, dict) or not isinstance(document.get("name", ""), str):
+            raise ValueError(f"assets[{position}] must be an object with 'assetId' and 'name' as text")
         unknown = set(document) - {"assetId", "name", "twinType", "aspects", "qualityCodes"}
         aspects = document.get("aspects", {})
         if unknown or not isinstance(aspects, dict) or not all(isinstance(a, dict) for a in aspects.values()):
@@ -140,7 +144,7 @@ def parse_assets(documents: object) -> Iterable[Asset]:
                 f"aspects as {{name: {{property: dataType}}}}; unknown here: {sorted(unknown) or 'nothing'}"
             )
         yield build_asset(
-            document["assetId"],
+            document.get("assetId", ""),
             twin_type=document.get("twinType", "performance"),
             name=document.get("name"),
             aspects=aspects,

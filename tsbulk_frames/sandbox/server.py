@@ -32,15 +32,23 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it listens, instead of being polled."""
+    """Uvicorn that says when it listens and stops when told: nobody polls."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self.ready.set()
+        await self._stop.wait()
+
+    def stop(self) -> None:
+        """End the main loop, from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:
@@ -91,6 +99,7 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
@@ -117,7 +126,7 @@ class Server:
 
     def close(self) -> None:
         """Finish what is running, close every connection and join the thread."""
-        self._uvicorn.should_exit = True
+        self._uvicorn.stop()
         self._thread.join()
         self._socket.close()
 

@@ -85,13 +85,14 @@ class TokenIssuer:
         """Token answer: a fresh signed token and how long it lives."""
         now = int(self._clock())
         seconds = int(self._seconds)
+        scope = ["mdsp:core:Admin3rdPartyTechUser"]
         claims = {
             "iss": issuer,
             "ten": self.tenant,
             "client_id": self.client_id,
             "iat": now,
             "exp": now + seconds,
-            "scope": ["mdsp:core:Admin3rdPartyTechUser"],
+            "scope": scope,
             "jti": uuid.uuid4().hex,
             "rev_sig": f"{self._kept['generation']:x}",
         }
@@ -100,7 +101,7 @@ class TokenIssuer:
             "access_token": token,
             "token_type": "bearer",
             "expires_in": seconds,
-            "scope": " ".join(claims["scope"]),
+            "scope": " ".join(scope),
             "jti": claims["jti"],
         }
 

@@ -98,7 +98,7 @@ class Uploads:
             self._running(entity, file_path)
 
     def parts(self, entity: str, file_path: str) -> list[tuple[int, int]]:
-        """Number and size of the parts present, in order.
+        """List number and size of the parts present, in order.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Uploads:
 
 
 def _texts(info: FileInfo) -> tuple[str | None, str | None, str | None]:
-    """The fields of `info` in the order of the table."""
+    """Return the fields of `info` in the order of the table."""
     return info.type, info.description, info.timestamp
 
 
