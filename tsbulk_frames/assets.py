@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tsbulk_frames.answers import parse_json
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import FrameError, ProtocolError
-from tsbulk_frames.messages import parse_json
 from tsbulk_frames.model import TwinType
 
 __all__ = ["Aspect", "Asset", "AssetsClient", "Variable"]

@@ -145,6 +145,23 @@ class RestClientConfig:
         url = host.rstrip("/") + (f":{self.proxy_port}" if self.proxy_port is not None else "")
         return {"http": url, "https": url}
 
+    def authorities(self, environ: Mapping[str, str]) -> str | bool:
+        """Certificate authorities to trust: explicit, the environment's, or (True) the built-in ones.
+
+        Raises
+        ------
+        ConfigError
+            The environment names a file that does not exist.
+        """
+        if self.ca_bundle is not None:
+            return os.fspath(self.ca_bundle)
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            if path := environ.get(name):
+                if not os.path.exists(path):
+                    raise ConfigError(f"environment variable {name}={path!r} does not exist; correct or unset it")
+                return path
+        return True
+
     def __repr__(self) -> str:
         shown = (
             f"{item.name}={_shown(getattr(self, item.name))}"

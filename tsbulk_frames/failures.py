@@ -1,4 +1,4 @@
-"""From an answer that is no success to the error the caller sees; pure.
+"""From an answer that is no success, or none at all, to the error the caller sees; pure.
 
 The texts an answer may bring are many (five JSON shapes, HTML, nothing): they end as one plain line. Nothing secret
 passes: URLs lose the query values that could be one, known secrets are blotted out.
@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from tsbulk_frames.errors import AuthError, ConflictError, NotFoundError, ServiceError, ThrottledError
+from tsbulk_frames.errors import AuthError, ConflictError, NotFoundError, ServiceError, ThrottledError, TransportError
 
-__all__ = ["Refusal", "detail_of", "redacted_url", "request_id_of", "scrubbed"]
+__all__ = ["Refusal", "Silence", "detail_of", "innermost", "redacted_url", "request_id_of", "scrubbed"]
 
 MAX_DETAIL = 500
 """Characters of what the service said that an error keeps."""
+MAX_REASON = 300
+"""Characters of a network error that an error keeps."""
 _HARMLESS = frozenset(
     ["from", "to", "limit", "select", "sort", "filter", "order", "offset", "count", "upload", "part", "page", "size"]
 )
@@ -101,6 +103,70 @@ class Refusal:
         if status >= 500:
             return ServiceError, "try again later; for a support ticket keep the request id and the time"
         return ServiceError, "the request itself is not accepted: correct it"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A request without a usable answer.
+
+    Attributes
+    ----------
+    method, url : str
+        The request, redacted.
+    reason : str
+        What went wrong, in one line.
+    cause : Exception
+        To chain; holds nothing of the request.
+    unknown : bool
+        Whether the service may have carried it out.
+    certificate : bool
+        Whether it was the other side's certificate that is not trusted.
+    """
+
+    method: str
+    url: str
+    reason: str
+    cause: Exception
+    unknown: bool
+    certificate: bool
+
+    def error(self, attempts: int) -> TransportError:
+        """Build the error for the caller, saying how often it was tried."""
+        if self.certificate:
+            step = "give the authority of your proxy or gateway as ca_bundle"
+        elif self.unknown:
+            step = "the service may have carried it out: look before sending it again"
+        else:
+            step = "check network, proxy and host_url, or try again later"
+        result = TransportError(
+            f"{self.method} {urlsplit(self.url).path}: no usable answer after {attempts} "
+            f"attempt{'s' if attempts > 1 else ''}: {self.reason}; {step}",
+            method=self.method,
+            url=self.url,
+            attempts=attempts,
+            unknown_outcome=self.unknown,
+        )
+        result.transient = not self.certificate
+        result.__cause__ = self.cause
+        return result
+
+
+def innermost(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """Text of the innermost error: the outer ones repeat the URL and hold the request with its token.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.failures import innermost
+    >>> innermost(OSError("outer", TimeoutError("too late")))
+    'TimeoutError: too late'
+    """
+    while True:
+        inner = [item for item in (getattr(error, "reason", None), *error.args) if isinstance(item, BaseException)]
+        if not inner:
+            break
+        error = inner[0]
+    text = scrubbed(f"{type(error).__name__}: {error}", secrets)
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
 
 
 def detail_of(content: bytes, secrets: Iterable[str] = ()) -> str:

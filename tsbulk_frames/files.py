@@ -9,9 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from tsbulk_frames.answers import parse_json
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError
-from tsbulk_frames.messages import parse_json
 from tsbulk_frames.model import Moment, format_time, parse_moment
 from tsbulk_frames.multipart import check_part_bytes, open_content, part_size, read_blocks, upload_parts
 

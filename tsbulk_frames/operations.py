@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tsbulk_frames.answers import ImportJob, JobStatus, Timeseries, parse_job, parse_timeseries
 from tsbulk_frames.assets import Aspect, Asset, AssetsClient, Variable
 from tsbulk_frames.client import Client
 from tsbulk_frames.files import FileServiceClient, StoredFile
@@ -12,13 +13,8 @@ from tsbulk_frames.messages import (
     CreateImportJobRequest,
     Data,
     FileInfo,
-    ImportJob,
-    JobStatus,
     RetrieveImportJobRequest,
     RetrieveTimeseriesRequest,
-    Timeseries,
-    parse_job,
-    parse_timeseries,
     read_query,
 )
 from tsbulk_frames.wire import next_link

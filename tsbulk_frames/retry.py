@@ -1,14 +1,21 @@
-"""When a request may be tried again, and how long to wait before; pure: clock and sleep come from the transport."""
+"""When a request may be tried again, and how long to wait before; clock and sleep come from the transport."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
-__all__ = ["Retry", "Throttle", "backoff", "repeatable_status", "retry_after"]
+import tenacity
+
+from tsbulk_frames.errors import TsBulkError
+
+__all__ = ["Failure", "Retry", "Throttle", "backoff", "repeat", "repeatable_status", "retry_after"]
+
+_Usable = TypeVar("_Usable")
 
 Retry: TypeAlias = Literal["always", "unsent", "never"]
 """``"always"``: the request may arrive twice. ``"unsent"``: only when it certainly was not carried out. ``"never"``."""
@@ -75,6 +82,90 @@ def _http_date(value: str | None) -> float | None:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One try that brought no usable answer.
+
+    Attributes
+    ----------
+    again : bool
+        Whether another may follow.
+    wait : float or None
+        Seconds the service asked to wait before.
+    status : int or None
+        HTTP status, if there was an answer.
+    error : callable
+        Builds the error if none follows, from the number of tries.
+    """
+
+    again: bool
+    wait: float | None
+    status: int | None
+    error: Callable[[int], TsBulkError]
+
+
+def repeat(
+    attempt: Callable[[], _Usable | Failure],
+    *,
+    max_attempts: int,
+    budget: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    draw: Callable[[float, float], float],
+) -> _Usable:
+    """Try until there is an answer, a failure that stays, or no more budget.
+
+    Parameters
+    ----------
+    attempt : callable
+        One try.
+    max_attempts : int
+        Tries, the first included.
+    budget : float
+        Seconds after the first try in which another may begin.
+    clock, sleep, draw : callable
+        Monotonic seconds, pause, a random number between two bounds.
+
+    Raises
+    ------
+    TsBulkError
+        What the last failure builds.
+    """
+    began = clock()
+    attempts = 0
+
+    def count(state: tenacity.RetryCallState) -> None:
+        nonlocal attempts
+        attempts = state.attempt_number
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        asked = _failure(state).wait
+        return backoff(state.attempt_number, draw) if asked is None else asked
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= max_attempts or clock() - began + state.upcoming_sleep > budget
+
+    retrying = tenacity.Retrying(
+        sleep=sleep,
+        before=count,
+        wait=wait,
+        stop=stop,
+        retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.again),
+        retry_error_callback=_failure,
+    )
+    outcome: _Usable | Failure = retrying(attempt)
+    if isinstance(outcome, Failure):
+        raise outcome.error(attempts)
+    return outcome
+
+
+def _failure(state: tenacity.RetryCallState) -> Failure:
+    """Give the failure tenacity is looking at."""
+    assert state.outcome is not None
+    failure: Failure = state.outcome.result()
+    return failure
 
 
 class Throttle:

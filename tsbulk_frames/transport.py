@@ -21,14 +21,13 @@ from urllib.parse import urlsplit
 import requests
 import requests.auth
 import requests.utils
-import tenacity
 import urllib3.exceptions
 
 from tsbulk_frames.auth import Credentials, Token, TokenCache, TokenRequest, UserToken, parse_token, secrets_of
 from tsbulk_frames.config import RestClientConfig
-from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError, TsBulkError
-from tsbulk_frames.failures import Refusal, detail_of, redacted_url, request_id_of, scrubbed
-from tsbulk_frames.retry import Retry, Throttle, backoff, repeatable_status, retry_after
+from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
+from tsbulk_frames.failures import Refusal, Silence, detail_of, innermost, redacted_url, request_id_of
+from tsbulk_frames.retry import Failure, Retry, Throttle, repeat, repeatable_status, retry_after
 from tsbulk_frames.wire import Body, header_value, path_of, query_of
 
 __all__ = ["Answer", "Transport"]
@@ -37,7 +36,6 @@ CHUNK = 1 << 20
 """Bytes read from the socket at most before deadline and size are looked at again."""
 MAX_ERROR_BODY = 1 << 16
 """Bytes of an error's body that are read: more is never shown."""
-_MAX_REASON = 300
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 logger = logging.getLogger("tsbulk_frames")
@@ -58,8 +56,8 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +71,6 @@ class _Call:
     retry: Retry
     accept: Collection[int] = ()
     token_endpoint: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """One try that brought no usable answer: whether another is allowed, and the error if none follows."""
-
-    again: bool
-    wait: float | None
-    status: int | None
-    error: Callable[[int], TsBulkError]
 
 
 class _TooLarge(Exception):
@@ -100,7 +88,7 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-_Outcome: TypeAlias = Answer | _Failure
+_Outcome: TypeAlias = Answer | Failure
 
 
 class Transport:
@@ -156,7 +144,7 @@ class Transport:
         self._throttle = Throttle(clock)
         self._secrets = secrets_of(credentials)
         self._tokens = None if isinstance(credentials, UserToken) else TokenCache(self._fetch_token, clock=clock)
-        self._verify = _authorities(config)
+        self._verify = config.authorities(os.environ)
         self._closed = False
         self._session = session_factory()
         self._session.trust_env = False
@@ -248,40 +236,20 @@ class Transport:
     def _carry(self, call: _Call, attempt: Callable[[_Call], _Outcome]) -> Answer:
         """Try until there is an answer, an error that stays, or no budget left."""
         self._refuse_long_pause(call)
-        began = self._clock()
-        config = self.config
-        attempts = 0
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = _result(state).wait
-            return backoff(state.attempt_number, self._draw) if asked is None else asked
-
-        def stop(state: tenacity.RetryCallState) -> bool:
-            spent = self._clock() - began + state.upcoming_sleep
-            return state.attempt_number >= config.max_attempts or spent > config.retry_budget
-
-        def count(state: tenacity.RetryCallState) -> None:
-            nonlocal attempts
-            attempts = state.attempt_number
-
-        retrying = tenacity.Retrying(
+        return repeat(
+            lambda: attempt(call),
+            max_attempts=self.config.max_attempts,
+            budget=self.config.retry_budget,
+            clock=self._clock,
             sleep=self._sleep,
-            wait=wait,
-            stop=stop,
-            retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, _Failure) and outcome.again),
-            before=count,
-            retry_error_callback=_result,
+            draw=self._draw,
         )
-        outcome: _Outcome = retrying(attempt, call)
-        if isinstance(outcome, _Failure):
-            raise outcome.error(attempts)
-        return outcome
 
     def _authorized_try(self, call: _Call) -> _Outcome:
         """Try with the token; a refused one is renewed once, as it may have been withdrawn before its time."""
         token = self._token()
         outcome = self._try(call, token)
-        if self._tokens is not None and isinstance(outcome, _Failure) and outcome.status == 401:
+        if self._tokens is not None and isinstance(outcome, Failure) and outcome.status == 401:
             self._tokens.invalidate(token)
             outcome = self._try(call, self._token())
         return outcome
@@ -315,10 +283,8 @@ class Transport:
         """Fail at once where the service asked all to wait longer than this request may take."""
         pause = self._throttle.remaining
         if pause > self.config.retry_budget:
-            said = f"not sent: the service asked to wait another {pause:.0f} s, retry_budget is "
-            raise Refusal(
-                call.method, redacted_url(call.url), 429, f"{said}{self.config.retry_budget:g} s", retry_after=pause
-            ).error(0)
+            said = f"another request's, with {pause:.0f} s to wait: beyond retry_budget={self.config.retry_budget:g}"
+            raise Refusal(call.method, redacted_url(call.url), 429, said, retry_after=pause).error(0)
 
     def _try(self, call: _Call, token: str | None = None) -> _Outcome:
         """Send once, when there is a free slot and no pause on; the slot is kept meanwhile, as nobody may send."""
@@ -349,13 +315,17 @@ class Transport:
                     return Answer(status, response.headers, self._read(response, in_time))
                 return self._refused(call, response, in_time, token)
         except _UNUSABLE as error:
-            text = self._said(error, token)
-            return _Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
+            text = innermost(error, self._hidden(token))
+            return Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
         except _TooLarge as error:
-            text = str(error)
-            return _Failure(False, None, status, lambda _: ProtocolError(f"{call.method} {_path(call)}: {text}"))
+            text = f"{call.method} {urlsplit(call.url).path}: {error}"
+            return Failure(False, None, status, lambda _: ProtocolError(text))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return self._unanswered(call, error, self._said(error, token), status)
+            return self._unanswered(call, error, innermost(error, self._hidden(token)), status)
+
+    def _hidden(self, token: str | None) -> tuple[str, ...]:
+        """Name what no text from outside may carry into an error."""
+        return self._secrets if token is None else (*self._secrets, token)
 
     def _send(self, call: _Call, token: str | None, in_time: Callable[[], None]) -> requests.Response:
         """Hand the request to the session; the body of the answer stays on the socket."""
@@ -395,7 +365,7 @@ class Transport:
 
     def _refused(
         self, call: _Call, response: requests.Response, in_time: Callable[[], None], token: str | None
-    ) -> _Failure:
+    ) -> Failure:
         """Judge an answer that is no success; one whose body cannot be read is still an answer."""
         content = b""
         try:
@@ -412,51 +382,22 @@ class Transport:
             call.method,
             redacted_url(call.url),
             status,
-            detail_of(content, self._secrets + ((token,) if token else ())),
+            detail_of(content, self._hidden(token)),
             request_id_of(response.headers),
             asked,
             call.token_endpoint,
         )
-        return _Failure(repeatable_status(status, call.method, call.retry), asked, status, refusal.error)
+        return Failure(repeatable_status(status, call.method, call.retry), asked, status, refusal.error)
 
-    def _unanswered(self, call: _Call, error: Exception, text: str, status: int | None) -> _Failure:
+    def _unanswered(self, call: _Call, error: Exception, text: str, status: int | None) -> Failure:
         """Judge a request without a usable answer: may it have been carried out, may it be sent again."""
         certificate = _CERTIFICATE in text
         unsent = certificate or _never_sent(error)
         again = not certificate and (call.retry == "always" or (call.retry == "unsent" and unsent))
         unknown = not unsent and call.method != "GET" and not call.token_endpoint
         cause = type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
-        if certificate:
-            step = "give the authority of your proxy or gateway as ca_bundle"
-        elif unknown:
-            step = "the service may have carried it out: look before sending it again"
-        else:
-            step = "check network, proxy and host_url, or try again later"
-
-        def failure(attempts: int) -> TransportError:
-            result = TransportError(
-                f"{call.method} {_path(call)}: no usable answer after {attempts} attempt{'s' if attempts > 1 else ''}: "
-                f"{text}; {step}",
-                method=call.method,
-                url=redacted_url(call.url),
-                attempts=attempts,
-                unknown_outcome=unknown,
-            )
-            result.__cause__ = cause
-            return result
-
-        return _Failure(again, None, status, failure)
-
-    def _said(self, error: BaseException, token: str | None) -> str:
-        """Text of the innermost error: the outer ones repeat the URL and hold the request with its token."""
-        while True:
-            reason = getattr(error, "reason", None)
-            inner = [item for item in (reason, *error.args) if isinstance(item, BaseException)]
-            if not inner:
-                break
-            error = inner[0]
-        text = scrubbed(f"{type(error).__name__}: {error}", self._secrets + ((token,) if token else ()))
-        return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
+        silence = Silence(call.method, redacted_url(call.url), text, cause, unknown=unknown, certificate=certificate)
+        return Failure(again, None, status, silence.error)
 
 
 _UNUSABLE = (
@@ -474,27 +415,3 @@ def _never_sent(error: BaseException) -> bool:
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, urllib3.exceptions.NewConnectionError)
-
-
-def _path(call: _Call) -> str:
-    """Path of the request, for messages."""
-    return urlsplit(call.url).path
-
-
-def _result(state: tenacity.RetryCallState) -> _Failure:
-    """Give the failure tenacity is looking at."""
-    assert state.outcome is not None
-    failure: _Failure = state.outcome.result()
-    return failure
-
-
-def _authorities(config: RestClientConfig) -> str | bool:
-    """Certificate authorities: explicit, the environment's, or those that come with requests; always checked."""
-    if config.ca_bundle is not None:
-        return os.fspath(config.ca_bundle)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if path := os.environ.get(name):
-            if not os.path.exists(path):
-                raise ConfigError(f"environment variable {name}={path!r} does not exist; correct or unset it")
-            return path
-    return True
