@@ -20,6 +20,7 @@ FLOORS = {
     "_encode": 2.2,
     "_check": 2.4,
     "_columns": 2.4,
+    "answers": 2,
     "auth": 2,
     "wire": 2,
     "codec": 2.3,
