@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -18,13 +19,13 @@ INSTANT = pa.timestamp("ns", "UTC")
 
 
 def table(times: list[int], **columns: list[object]) -> pa.Table:
-    """Records at nanoseconds, one numeric column unless told otherwise."""
+    """Build records at nanoseconds, one numeric column unless told otherwise."""
     columns = columns or {"speed": [float(ns) for ns in times]}
     return pa.table({"_time": pa.array(times, pa.int64()).cast(INSTANT), **columns})
 
 
 def stored(store: SeriesStore, after: int = -(2**63), upto: int = 2**63 - 1) -> dict[int, object]:
-    """Times and speeds of everything in a range, through `scan`."""
+    """Read times and speeds of everything in a range, through `scan`."""
     found: dict[int, object] = {}
     for part in store.scan("e", "p", after, upto):
         times = part["_time"].cast(pa.int64()).to_pylist()
@@ -74,7 +75,7 @@ def test_tables_of_one_write_may_come_in_pieces(
     store.write("e", "p", table(old, speed=[-1.0] * len(old)))
     whole = table(times)
     bounds = [0, *(min(cut, len(times)) for cut in cuts), len(times)]
-    store.write("e", "p", (whole.slice(low, high - low) for low, high in zip(bounds, bounds[1:], strict=False)))
+    store.write("e", "p", (whole.slice(low, high - low) for low, high in itertools.pairwise(bounds)))
     assert stored(store) == dict(sorted({**dict.fromkeys(old, -1.0), **{ns: float(ns) for ns in times}}.items()))
 
 
