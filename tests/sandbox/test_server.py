@@ -15,6 +15,7 @@ from furniture import PERFORMANCE, Http, furnish
 
 from tsbulk_frames.sandbox import Fault, Faults, Rules, Sandbox
 from tsbulk_frames.sandbox.gate import SlowLine
+from tsbulk_frames.sandbox.server import connection
 
 ASSET = f"/api/assetmanagement/v3/assets/{PERFORMANCE}"
 FILES = f"/api/iotfile/v3/files/{PERFORMANCE}"
@@ -44,11 +45,11 @@ def test_close_does_not_wait_for_an_idle_connection():
     """A client that keeps its connection open does not keep the sandbox alive."""
     with Sandbox() as sandbox:
         address = sandbox.url.removeprefix("http://")
-        connection = http.client.HTTPConnection(address)
-        connection.request("GET", "/token_keys")
-        connection.getresponse().read()
-    assert connection.sock.recv(1) == b""
-    connection.close()
+        client = http.client.HTTPConnection(address)
+        client.request("GET", "/token_keys")
+        client.getresponse().read()
+    assert client.sock.recv(1) == b""
+    client.close()
 
 
 def test_not_running_says_how_to_start():
@@ -187,10 +188,10 @@ def test_wrong_method(http: Http):
 
 def test_details_of_other_clients(sandbox: Sandbox):
     """A bare question mark and header names in any case are taken."""
-    connection = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
-    connection.request("GET", ASSET + "?", headers={"AUTHORIZATION": f"bearer {sandbox.token()}"})
-    assert connection.getresponse().status == 200
-    connection.close()
+    client = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
+    client.request("GET", ASSET + "?", headers={"AUTHORIZATION": f"bearer {sandbox.token()}"})
+    assert client.getresponse().status == 200
+    client.close()
 
 
 def test_head_has_no_body(http: Http):
@@ -199,6 +200,19 @@ def test_head_has_no_body(http: Http):
     assert answer.status_code == 200
     assert answer.content == b""
     assert answer.headers["content-length"] != "0"
+
+
+def test_small_answers_are_sent_at_once():
+    """No connection holds small packets back (Nagle), or each answer would take 40 ms on a kept connection."""
+    seen: list[int] = []
+
+    async def look(app, scope, receive, send) -> None:
+        seen.append(connection(scope).get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        await app(scope, receive, send)
+
+    with Sandbox(faults=Faults([Fault(look)])) as sandbox:
+        requests.get(sandbox.url + "/token_keys", timeout=9)
+    assert seen == [1]
 
 
 def test_sixteen_at_once():

@@ -48,24 +48,24 @@ class _AssetService:
         self._tenant = tenant
         self._root_id = hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
-    def root(self, _: Request) -> Response:
+    async def root(self, _: Request) -> Response:
         """Answer the asset above all others: it stands for the tenant and has no data."""
         root = {"assetId": self._root_id, "name": self._tenant, "typeId": "core.basicroot", "twinType": "performance"}
         return JSONResponse({**root, "etag": 0, "parentId": None, "aspects": [], "tenantId": self._tenant})
 
-    def asset(self, request: Request) -> Response:
+    async def asset(self, request: Request) -> Response:
         """Answer one asset."""
         asset = self._existing(request.path_params["id"])
         return JSONResponse(self._asset_body(asset), headers={"ETag": f'"{asset.etag}"'})
 
-    def aspects(self, request: Request) -> Response:
+    async def aspects(self, request: Request) -> Response:
         """Answer the aspects of one asset with their variables."""
         asset = self._existing(request.path_params["id"])
         under = self._state.rules.variables_under
         found = [_aspect_body(aspect, asset, under) for aspect in asset.aspects.values()]
         return JSONResponse({"_embedded": {"aspects": found}, "page": _page(len(found), max(1, len(found)), 0)})
 
-    def asset_type(self, request: Request) -> Response:
+    async def asset_type(self, request: Request) -> Response:
         """Answer the type of an asset: each has one of its own here; its aspects show when exploded."""
         type_id: str = request.path_params["id"]
         asset = self._existing(type_id.removeprefix(_TYPE), f"asset type {type_id!r}")
@@ -74,7 +74,7 @@ class _AssetService:
         body["aspects"] = [_aspect_body(a, asset, "aspectType") for a in asset.aspects.values()] if exploded else []
         return JSONResponse(body)
 
-    def listing(self, request: Request) -> Response:
+    async def listing(self, request: Request) -> Response:
         """Answer all assets, paged."""
         query = request.query_params
         if query.get("filter"):

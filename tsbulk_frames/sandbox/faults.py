@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
 
-from tsbulk_frames.sandbox.server import TRANSPORT
+from tsbulk_frames.sandbox.server import connection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,7 +93,7 @@ class Delay:
         loop = asyncio.get_running_loop()
         due = loop.time() + self.seconds
         while (left := due - loop.time()) > 0:
-            if _transport(scope).is_closing():  # a client that gave up need not be waited for
+            if connection(scope).is_closing():  # a client that gave up need not be waited for
                 await _gone(receive)
                 return
             await asyncio.sleep(min(left, _LOOK_SECONDS))
@@ -110,7 +110,7 @@ class Drop:
         """ASGI."""
         if self.after_work:
             await app(scope, receive, _swallow)
-        _transport(scope).abort()
+        connection(scope).abort()
         await _gone(receive)
 
 
@@ -125,7 +125,7 @@ class Cut:
         reply = await Reply.of(app, scope, receive)
         await send(reply.start())
         await send({"type": "http.response.body", "body": reply.body[: self.size], "more_body": True})
-        _transport(scope).close()  # unlike abort: what was sent so far still arrives
+        connection(scope).close()  # unlike abort: what was sent so far still arrives
         await _gone(receive)
 
 
@@ -344,12 +344,6 @@ class Injected:
             await self._app(scope, receive, send)
         else:
             await action(self._app, scope, receive, send)
-
-
-def _transport(scope: Scope) -> asyncio.Transport:
-    """Find the request's connection: a drop has to be a real one."""
-    transport: asyncio.Transport = scope["extensions"][TRANSPORT]["transport"]
-    return transport
 
 
 async def _swallow(_: Message) -> None:

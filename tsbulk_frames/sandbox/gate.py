@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect
 
 from tsbulk_frames.sandbox.refusals import refuse
+from tsbulk_frames.sandbox.server import connection
 from tsbulk_frames.sandbox.tokens import APP_TOKEN_PATH
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Recorded:
         self._records.append(record)
 
         async def noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            gone = connection(scope).is_closing()  # an answer that nobody gets is none
+            if message["type"] == "http.response.start" and not gone:
                 record.status = message["status"]
             await send(message)
 

@@ -12,23 +12,28 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
-__all__ = ["TRANSPORT", "Server", "check_host"]
+__all__ = ["Server", "check_host", "connection"]
 
-TRANSPORT = "sandbox.transport"
-"""Key of a request's ``extensions`` under which its connection is found, so that a fault can really close it."""
+_TRANSPORT = "sandbox.transport"
 
-_GRACE_SECONDS = 5
+_GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.002
 _KEEP_ALIVE_SECONDS = 75
 
 
 class _Protocol(HttpToolsProtocol):
     """HTTP connection that hands its transport to the application: ASGI itself has no way to drop one."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # asyncio does this only where the listening socket names its protocol; without, each answer waits 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
+        self.scope["extensions"] = {_TRANSPORT: {"transport": self.transport}}
 
 
 class _Uvicorn(uvicorn.Server):
@@ -45,10 +50,33 @@ class _Uvicorn(uvicorn.Server):
         self.ready.set()
         await self._stop.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests end, for a while; unlike the original this takes no longer than they need."""
+        for server in self.servers:
+            server.close()
+        connections, tasks = self.server_state.connections, self.server_state.tasks
+        for open_connection in list(connections):
+            open_connection.shutdown()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _GRACE_SECONDS
+        await asyncio.sleep(0)
+        while (connections or tasks) and loop.time() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        for task in tasks:
+            task.cancel()
+        for open_connection in list(connections):
+            open_connection.transport.abort()
+
     def stop(self) -> None:
         """End the main loop, from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
+
+
+def connection(scope: Scope) -> asyncio.Transport:
+    """Find the connection that a request came by, so that a fault can really close it."""
+    transport: asyncio.Transport = scope["extensions"][_TRANSPORT]["transport"]
+    return transport
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:
@@ -101,7 +129,6 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._uvicorn = _Uvicorn(config)
         bound: str

@@ -140,11 +140,14 @@ class Uploads:
         if missing:
             raise Refusal(400, f"part {missing[0]} is missing; upload it, then complete again")
         whole = files.new_object()
+        unused = [whole.name]
         try:
-            _join(whole, [*(files.object_path(name) for _, name in parts), last])
+            present = _join(whole, [*(files.object_path(name) for _, name in parts), last])
             with files.lock:
-                if self._upload(entity, file_path) != upload:
+                if self._upload(entity, file_path) != upload:  # the same request, sent twice, was faster
                     return self._repeated(entity, file_path, digest)
+                if not present:
+                    raise Refusal(409, "a part was replaced while the upload was completed; complete it again")
                 old = files.lookup(entity, file_path)
                 check_match(old, if_match)
                 merged = FileInfo(*(new or first for new, first in zip(_texts(info), begun, strict=True)))
@@ -152,10 +155,9 @@ class Uploads:
                     mark = f"{201 if old is None else 204}:{digest}"
                     file = files.commit(entity, file_path, whole, merged, old=old, completed=mark)
                     dropped = self._forget("id = ?", upload)
-        except (OSError, Refusal):
-            files.discard(whole.name)
-            raise
-        files.discard(*dropped, *([] if old is None else [old.object]))
+                unused = [*dropped, *([] if old is None else [old.object])]
+        finally:
+            files.discard(*unused)
         return file, old is None
 
     def abort(self, entity: str, file_path: str) -> None:
@@ -202,9 +204,14 @@ def _texts(info: FileInfo) -> tuple[str | None, str | None, str | None]:
     return info.type, info.description, info.timestamp
 
 
-def _join(target: Path, sources: Iterable[Path]) -> None:
-    """Bytes of many files in one, in bounded memory."""
+def _join(target: Path, sources: Iterable[Path]) -> bool:
+    """Bytes of many files in one, in bounded memory; False when one is no longer there."""
     with target.open("wb") as joined:
         for source in sources:
-            with source.open("rb") as part:
+            try:
+                part = source.open("rb")
+            except FileNotFoundError:
+                return False
+            with part:
                 shutil.copyfileobj(part, joined, _COPY_BYTES)
+    return True
