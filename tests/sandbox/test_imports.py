@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pytest
 import requests
 from furniture import PERFORMANCE, SIMULATION, Clock, Http, furnish
 
-from tsbulk_frames.sandbox import Rules, Sandbox
+from tsbulk_frames.sandbox import Rules, Sandbox, imports
+from tsbulk_frames.sandbox.records import iter_tables
 
 JOBS = "/api/iottsbulk/v3/importJobs"
 DAY = "2026-03-01T"
@@ -460,6 +461,50 @@ def test_unfinished_job_is_run_by_the_next_start(tmp_path: Path, clock: Clock, s
         answer.status_code, answer.headers["Location"] = 201, f"{sandbox.url}{JOBS}/{ended['id']}"
         assert finish(http, answer)["status"] == "SUCCESS"
         assert len(sandbox.records(PERFORMANCE, "pump")) == 3
+
+
+def test_job_interrupted_at_work_is_done_by_the_next_start(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop in the middle of a file stores nothing and tells no end; the next start does all of it."""
+    reached = threading.Event()
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        yield from iter_tables(*arguments)
+        reached.set()
+        raise imports._Closing
+
+    with Sandbox(tmp_path, clock=clock) as sandbox, Http(sandbox) as http:
+        furnish(sandbox)
+        upload(http, "in.json", GOOD)
+        monkeypatch.setattr(imports, "iter_tables", interrupted)
+        answer = http.post(JOBS, json=body(entry("in.json", GOOD[0]["_time"], GOOD[2]["_time"])))
+        assert reached.wait(20)
+        assert http.get(answer.headers["Location"]).json()["status"] == "IN_PROGRESS"
+        assert nothing_stored(sandbox)
+    monkeypatch.undo()
+    with Sandbox(tmp_path, clock=clock) as sandbox, Http(sandbox) as http:
+        answer.headers["Location"] = f"{sandbox.url}{JOBS}/{answer.json()['id']}"
+        assert finish(http, answer)["status"] == "SUCCESS"
+        assert len(sandbox.records(PERFORMANCE, "pump")) == 3
+
+
+def test_trouble_inside_ends_the_job_not_the_worker(
+    http: Http, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is an internal error of this job; the next one runs."""
+
+    def full(*_: Any) -> Iterator[Any]:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(imports, "iter_tables", full)
+    job = run(http, *GOOD)
+    assert job["status"] == "ERROR"
+    assert job["message"].startswith("internal error")
+    assert nothing_stored(sandbox)
+    monkeypatch.undo()
+    http.delete(f"/api/iotfile/v3/files/{PERFORMANCE}/in.json")
+    assert run(http, *GOOD)["status"] == "SUCCESS"
 
 
 def test_job_that_had_stored_its_data_is_not_run_twice(tmp_path: Path, clock: Clock) -> None:
