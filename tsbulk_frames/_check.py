@@ -50,8 +50,8 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
     Returns
     -------
     pyarrow.Table
-        ``_time`` first, ``timestamp[ns, UTC]``; then bool, int64, float64 (NaN is missing), string and exact columns, in
-        the order given. Columns that need no change are shared, not copied.
+        ``_time`` first, ``timestamp[ns, UTC]``; then bool, int64, float64 (NaN is missing), string and exact columns,
+        in the order given. Columns that need no change are shared, not copied.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
     names = table.column_names
     if names.count(TIME) != 1:
         raise FrameError(
-            f"the table has {names.count(TIME)} columns {TIME!r}, columns are {names[:10]}; accepted is one, a timestamp "
-            "with a zone; rename the column of times"
+            f"the table has {names.count(TIME)} columns {TIME!r}, columns are {names[:10]}; accepted is one, a "
+            "timestamp with a zone; rename the column of times"
         )
     check_names([name for name in names if name != TIME])
     times = nanoseconds(table[TIME])
@@ -146,7 +146,8 @@ def check_times(ns: Nanoseconds) -> None:
     again = np.flatnonzero(~step) + 1
     raise FrameError(
         f"time: {len(again)} of {len(ns)} times are the same as the one before (first at "
-        f"{format_time(int(ns[again[0]]))}); keep one of them, e.g. df[~df.index.duplicated(keep='last')], {_NEXT_STEP}",
+        f"{format_time(int(ns[again[0]]))}); keep one of them, e.g. "
+        f"df[~df.index.duplicated(keep='last')], {_NEXT_STEP}",
         rows=again,
     )
 
@@ -321,7 +322,7 @@ def _without_empty_rows(table: pa.Table, ns: Nanoseconds, empty_rows: EmptyRows)
         return table.filter(pa.array(~empty))
     rows = np.flatnonzero(empty)
     raise FrameError(
-        f"{len(rows)} of {table.num_rows} rows have no value at all (first at {format_time(int(ns[rows[0]]))}); drop them "
-        f"with df.dropna(how='all') or empty_rows='drop'",
+        f"{len(rows)} of {table.num_rows} rows have no value at all (first at {format_time(int(ns[rows[0]]))}); drop "
+        "them with df.dropna(how='all') or empty_rows='drop'",
         rows=rows,
     )

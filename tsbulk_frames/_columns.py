@@ -72,16 +72,19 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
             f"the index is a MultiIndex {list(df.index.names)}; accepted is one series at a time: df.xs(entity)"
         )
     names = list(df.columns)
-    check_names([name for name in names if name != TIME] if names.count(TIME) == 1 else names)
+    if names.count(TIME) > 1:
+        check_names(names)
     times = nanoseconds(pa.chunked_array([_times(df)]))
+    names = [name for name in names if name != TIME]
+    check_names(names)
     ns = times.cast(pa.int64()).to_numpy()
     check_times(ns)
-    columns = {name: _column(name, df[name], ns) for name in names if name != TIME}
+    columns = {name: _column(name, df[name], ns) for name in names}
     return check_table(pa.table({TIME: times, **columns}), empty_rows=empty_rows)
 
 
 def _times(df: pd.DataFrame) -> pa.Array:
-    """Times of a frame as Arrow has them, from its index or from its column of times."""
+    """Take the times of a frame, from its index or from its column of times."""
     indexed = _is_time(df.index.dtype)
     if indexed and TIME in df.columns:
         raise FrameError(
@@ -89,8 +92,8 @@ def _times(df: pd.DataFrame) -> pa.Array:
         )
     if not indexed and TIME not in df.columns:
         raise FrameError(
-            f"no times: the index is {df.index.dtype} and there is no column {TIME!r}; accepted is a DatetimeIndex with a "
-            "zone, e.g. df.set_index(pd.to_datetime(df['time'], utc=True))"
+            f"no times: the index is {df.index.dtype} and there is no column {TIME!r}; accepted is a DatetimeIndex "
+            "with a zone, e.g. df.set_index(pd.to_datetime(df['time'], utc=True))"
         )
     times = df.index.array if indexed else df[TIME].array
     if not _is_time(times.dtype):
@@ -116,7 +119,7 @@ def _column(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.Chun
         return _categories(name, series, ns)
     if isinstance(dtype, pd.SparseDtype):
         return _column(name, series.sparse.to_dense(), ns)
-    if dtype == object:
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _objects(name, series.to_numpy(), ns)
     if isinstance(dtype, pd.StringDtype):
         try:
@@ -127,7 +130,7 @@ def _column(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.Chun
         return pa.array(series.array, from_pandas=True)
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and dtype.itemsize <= 8:
         values = series.to_numpy()
-        return pa.array(values.astype(np.float64) if dtype.kind == "f" else values, from_pandas=True)
+        return pa.array(values.astype(np.float64, copy=False) if dtype.kind == "f" else values, from_pandas=True)
     fix = _FIXES.get(dtype.kind, "write it as number, bool or text, e.g. .astype(str)").format(name=name)
     raise FrameError(f"column {name!r} is {dtype}, which cannot be written; {fix}", column=name)
 

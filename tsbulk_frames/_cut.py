@@ -45,6 +45,8 @@ def find_records(body: bytes) -> tuple[int, int, bytes | None] | None:
     tail = _TAIL.search(body, max(start, len(body) - _TAIL_BYTES))
     if tail is None or (head[1] is not None and tail[1] is not None):
         return None
+    if start < tail.start() and not (body[start] == _OPEN and body[tail.start() - 1] == _CLOSE):
+        return None
     return start, tail.start(), head[1] if head[1] is not None else tail[1]
 
 

@@ -75,7 +75,7 @@ def encode_rows(table: pa.Table, *, rows: int = 32_768) -> Iterator[EncodedRows]
     >>> df = pd.DataFrame({"speed": [94.0, 95.5]}, index=pd.date_range("2026-03-01", periods=2, freq="h", tz="UTC"))
     >>> chunk = next(encode_rows(from_frame(df)))
     >>> bytes(chunk.data[chunk.offsets[1] : chunk.offsets[2]])
-    b'{"_time":"2026-03-01T01:00:00.000000000Z","speed":95.5},\\n'
+    b'{"_time":"2026-03-01T01:00:00.000000000Z","speed":95.5},\n'
     """
     for first in range(0, table.num_rows, rows):
         yield _encode_chunk(table.slice(first, rows).combine_chunks())

@@ -175,8 +175,7 @@ def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] |
         parts.append(_read_exact(page, hints) if part is None else part)
     mixed = {name: EXACT for name, kind in _settled(parts).items() if kind == EXACT}
     for at, part in enumerate(parts):
-        # because: Arrow had turned the integers among these floats into floats
-        if any(name in mixed and pa.types.is_floating(part.schema.field(name).type) for name in part.column_names):
+        if any(name in mixed and _may_hide_integers(part[name]) for name in part.column_names):
             parts[at] = _read_exact(filled[at], hints | mixed)
     return _complete(unify(parts), hints)
 
@@ -215,6 +214,11 @@ def unify(tables: Sequence[pa.Table]) -> pa.Table:
         ]
         parts.append(pa.table(columns, names=list(target)))
     return pa.concat_tables(parts)
+
+
+def _may_hide_integers(column: pa.ChunkedArray) -> bool:
+    """Whether integers may stand among these floats, as Arrow reads 1 beside 2.5 as 1.0."""
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.equal(pc.floor(column), column)).as_py())
 
 
 def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:

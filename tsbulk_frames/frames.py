@@ -60,7 +60,9 @@ def to_frame(table: pa.Table, *, tz: str | tzinfo = "UTC", dtype_backend: Backen
     index = _index(ns, tz)
     data = {}
     for name in names:
-        data[name] = _series(name, columns.pop(name), dtype_backend)
+        column = columns.pop(name)
+        data[name] = _objects(column, index) if column.type == EXACT else _plain(name, column, dtype_backend)
+        del column
     return pd.DataFrame(data, index=index, columns=pd.Index(names, dtype=object) if not names else None, copy=False)
 
 
@@ -97,13 +99,16 @@ def _index(ns: np.ndarray, tz: str | tzinfo) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(ns.view("M8[ns]"), name=TIME).tz_localize("UTC").tz_convert(tz)
 
 
-def _series(name: str, column: pa.ChunkedArray, backend: Backend | None) -> object:
+def _objects(column: pa.ChunkedArray, index: pd.DatetimeIndex) -> pd.Series:
+    """Python values of an exact column; a series, as pandas would guess a type for a bare array of objects."""
+    values = np.empty(len(column), object)
+    values[:] = [None if text is None else json.loads(text) for text in column.cast(pa.string()).to_pylist()]
+    return pd.Series(values, index=index, dtype=object)
+
+
+def _plain(name: str, column: pa.ChunkedArray, backend: Backend | None) -> object:
     """Pandas' or NumPy's array of a column; never a read-only view of Arrow's memory."""
     kind = column.type
-    if kind == EXACT:
-        values = np.empty(len(column), object)
-        values[:] = [None if text is None else json.loads(text) for text in column.cast(pa.string()).to_pylist()]
-        return values
     if is_quality_code(name):
         column = _quality_code(column)
         kind = column.type

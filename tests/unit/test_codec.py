@@ -1,0 +1,318 @@
+"""Pages → Arrow → frames: envelopes, random pages against `json`, any split of records, errors that say where."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tsbulk_frames.codec import RawPage, decode_pages, split_page, unify
+from tsbulk_frames.errors import DecodeError, PageError
+from tsbulk_frames.frames import to_frame
+
+TIME = "2026-03-01T00:00:00Z"
+
+
+def body(records, following=None, *, compact=True):
+    """Spell a page as the service does."""
+    separators = (",", ":") if compact else None
+    return json.dumps({"records": records, "nextRecord": following}, separators=separators).encode()
+
+
+def decode(*pages, known=None):
+    """Decode pages given as lists of records."""
+    return decode_pages([split_page(body(page), page=n) for n, page in enumerate(pages, 1)], known=known)
+
+
+def values(table, name):
+    """Python values of a column; None is missing."""
+    return [None if v is None or v is pd.NA or v != v else v for v in to_frame(table)[name].tolist()]
+
+
+def same(got, expected):
+    """Whether values are equal and of the same kind, down to the sign of zero."""
+    return repr(got) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"records":[%s],"nextRecord":"https://x/a?b=1"}',
+        b'{"nextRecord":"https://x/a?b=1","records":[%s]}',
+        b' {\n "records" : [ %s ] , "nextRecord" : "https://x/a?b=1" } \n',
+        b'{"records":[%s],"nextRecord":"https:\\/\\/x\\/a?b=1"}',
+        b'{"a":[{}],"records":[%s],"nextRecord":"https://x/a?b=1","warnings":[{"a":1}]}',
+        b'\xef\xbb\xbf{"records":[%s],"nextRecord":"https://x/a?b=1"}',
+        b'{"records":[%s],"nextRecord":"https://x/a?b=1","nextRecord":"https://x/a?b=1"}',
+        b'{"nextRecord":null,"records":[%s],"nextRecord":"https://x/a?b=1"}',
+    ],
+)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_any_spelling_of_the_envelope_is_understood(text, count):
+    """Order, white space, escapes and further members of the envelope do not matter."""
+    record = b'{"_time":"2026-03-01T00:00:00Z","a":"},{]}"}'
+    page = split_page(text % b",".join([record] * count), page=4)
+    assert (page.next_record, page.number) == ("https://x/a?b=1", 4)
+    assert json.loads(b"[" + page.body[page.start : page.stop] + b"]") == [json.loads(record)] * count
+    assert decode_pages([page]).num_rows == count
+
+
+@pytest.mark.parametrize("following", [b'"nextRecord":null', b'"nextRecord":""', b'"x":1'])
+def test_no_next_page(following):
+    """Null, empty and absent all mean that this page was the last."""
+    assert split_page(b'{"records":[],' + following + b"}").next_record is None
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b"{}", b'{"records":null}', b'{"records":{}}', b"1", b"\xff"])
+@pytest.mark.parametrize("tail", [b"", b" garbage"])
+def test_what_is_no_page_is_a_page_error(text, tail):
+    """An answer without a list of records is refused with its page number and beginning."""
+    with pytest.raises(PageError, match="page 7") as caught:
+        split_page(text + tail, page=7)
+    assert caught.value.page == 7
+
+
+@pytest.mark.parametrize("following", ["5", "[]", "{}", "true"])
+def test_next_record_is_text(following):
+    """A nextRecord that is neither text nor null is refused."""
+    with pytest.raises(PageError, match="nextRecord"):
+        split_page(b'{"records":[],"nextRecord":' + following.encode() + b"}")
+
+
+@pytest.mark.parametrize("following", ['"\t"', '"\\q"'])
+def test_next_record_is_json(following):
+    """A nextRecord that is no JSON text is refused."""
+    with pytest.raises(PageError):
+        split_page(b'{"records":[],"nextRecord":' + following.encode() + b"}")
+
+
+@pytest.mark.parametrize("depth", [50, 2_000, 100_000])
+@pytest.mark.parametrize("opener", ["[", '{"a":'])
+def test_deep_nesting_never_crashes(depth, opener):
+    """However deep a value nests: it is read exactly, or refused; the process lives."""
+    closer = "]" if opener == "[" else "}"
+    text = opener * depth + ("1" if opener != "[" else "") + closer * depth
+    for envelope in ('{"records":[{"_time":"%s","a":%s}]}', '{"x":1,"records":[{"_time":"%s","a":%s}]}'):
+        try:
+            table = decode_pages([split_page((envelope % (TIME, text)).encode())])
+        except (DecodeError, PageError) as error:
+            assert depth > 50
+            assert "deep" in str(error)
+        else:
+            assert table["a"].to_pylist() == [text]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        '{"_time":"%s","a":NaN}',
+        '{"_time":"%s","a":Infinity}',
+        '{"_time":"%s","a":-Infinity}',
+        '{"_time":"%s","a":1.5},{"_time":"%s","a":NaN}',
+        '{"_time":"%s","a":1e400}',
+        '{"_time":"%s","a":[1e400]}',
+        '{"_time":"%s","a":1,}',
+        '{"_time":"%s","a":01}',
+        '{"_time":"%s"}{"_time":"%s"}',
+        '{"_time":"%s"} {"_time":"%s"}',
+        '{"_time":"%s"}\n{"_time":"%s"}',
+        '{"_time":"%s"},,{"_time":"%s"}',
+        '{"_time":"%s"},',
+        ',{"_time":"%s"}',
+        '{"_time":"%s","a":"x\ny"}',
+        '{"_time":"%s","a":"},\n{"}',
+        '{"_time":"%s","a":"\\q"}',
+        '{"_time":"%s"} garbage',
+        '{"_time":"%s"},5',
+        '{"_time":"%s"},[]',
+        '{"_time":"%s"},null',
+        '{"_time":"%s","\\ud800":1}',
+        '{"_time":"%s","a":' + "9" * 5_000 + "}",
+    ],
+)
+def test_what_is_not_json_is_refused(inside):
+    """Whatever `json` refuses, or no 64-bit float holds, is a DecodeError with its page: never a value."""
+    text = '{"records":[' + inside.replace("%s", TIME) + '],"nextRecord":null}'
+    with pytest.raises((DecodeError, PageError)) as caught:
+        decode_pages([split_page(text.encode(), page=3)])
+    assert caught.value.page == 3
+
+
+@pytest.mark.parametrize("where", [b'"a":"\xff"', b'"\xff":1', b'"a":"\xed\xa0\x80"'])
+def test_invalid_utf8_is_refused(where):
+    """Bytes that are not UTF-8 are refused in names and in values."""
+    with pytest.raises(DecodeError, match="utf-8"):
+        decode_pages([split_page(b'{"records":[{"_time":"2026-03-01T00:00:00Z",' + where + b"}]}")])
+
+
+@pytest.mark.parametrize(
+    "time",
+    [None, 5, True, "", "yesterday", "2026-03-01", "2026-03-01T00:00:00", "2026-03-01T00:00:00.5", "2026-02-30T00:00:00Z",
+     "2026-03-01T24:00:00Z", "2026-03-01T00:00:60Z", "2026-03-01T00:00:00.1234567891Z", "1600-01-01T00:00:00Z",
+     "2300-01-01T00:00:00Z", "2262-04-11T23:47:16.854775808Z", "2026-03-01T00:00:00+24:00", "0000-01-01T00:00:00Z",
+     "2026-03-01T00:00:00Z ", "２０２６-03-01T00:00:00Z", [], ...],
+)  # fmt: skip
+def test_time_must_be_usable(time):
+    """A time that is missing, no text, without zone, or outside of 64-bit nanoseconds names page and record."""
+    good = {"_time": TIME, "a": 1}
+    bad = {"a": 1} if time is ... else {"_time": time, "a": 1}
+    with pytest.raises(DecodeError, match="'_time'") as caught:
+        decode([good], [good, good, bad, good])
+    assert (caught.value.page, caught.value.record, caught.value.property) == (2, 2, "_time")
+
+
+def test_times_are_exact():
+    """0 to 9 fraction digits mixed freely, Z or offset, the ends of the range: exact to the nanosecond."""
+    texts = ["2018-11-01T10:00:00" + ("." + "123456789"[:n] if n else "") + "Z" for n in range(10)]
+    texts += ["2018-11-01T11:00:00.5+01:00", "2018-11-01T04:30:00-0530", "2018-11-01T11:00:00+01", "2018-11-01 10:00Z"]
+    expected = [1541066400_000000000 + (int("123456789"[:n].ljust(9, "0")) if n else 0) for n in range(10)]
+    expected += [1541066400_500000000] + [1541066400_000000000] * 3
+    table = decode([{"_time": text} for text in texts])
+    assert table["_time"].cast(pa.int64()).to_pylist() == expected
+    ends = decode([{"_time": "1677-09-21T00:12:43.145224193Z"}, {"_time": "2262-04-11T23:47:16.854775807Z"}] * 2)
+    assert ends["_time"].cast(pa.int64()).to_pylist() == [-(2**63) + 1, 2**63 - 1] * 2
+
+
+def test_known_types_are_a_hint():
+    """Known types never bend a value; known columns are part of the result."""
+    known = {"_time": pa.string(), "a": pa.int64(), "b": pa.string(), "n": pa.null(), "e": pa.json_()}
+    table = decode([{"_time": TIME, "a": 2.5, "e": 1}, {"_time": TIME, "a": True}], known=known)
+    assert table.column_names == ["_time", "a", "e", "b"]
+    assert values(table, "a") == [2.5, True]
+    assert table.schema.field("b").type == pa.string()
+    assert table["b"].null_count == 2
+    assert decode(known=known).schema.names == ["_time", "a", "b", "e"]
+    mixed = decode([{"_time": TIME, "e": 1}, {"_time": TIME, "e": 2.5}], known=known)
+    assert same(values(mixed, "e"), [1, 2.5])
+
+
+def test_columns_stand_in_order_of_appearance():
+    """A quality code stands behind its property, whichever came first; codes without property stay where they are."""
+    table = decode([{"a_qc": 0, "_time": TIME, "b": 1}], [{"_time": TIME, "z_qc": 1, "a": 1, "b_qc": 2, "b_qc_qc": 3}])
+    assert table.column_names == ["_time", "b", "b_qc", "b_qc_qc", "z_qc", "a", "a_qc"]
+
+
+def test_no_tables():
+    """Nothing to unify is a table of times without rows."""
+    assert unify([]).schema == pa.schema([("_time", pa.timestamp("ns", "UTC"))])
+    assert decode([], []).num_rows == 0
+
+
+def test_one_odd_page_leaves_the_others_alone(monkeypatch):
+    """Only the page that needs it goes through `json`."""
+    import tsbulk_frames.codec as codec
+
+    read, original = [], codec._read_exact
+    monkeypatch.setattr(codec, "_read_exact", lambda page, hints: read.append(page.number) or original(page, hints))
+    plain = [{"_time": TIME, "a": 1.5, "s": '},{ [x] \\" '}] * 3
+    table = decode(plain, [{"_time": TIME, "a": {"b": 1}}], plain)
+    assert read == [2]
+    assert values(table, "a") == [1.5] * 3 + [{"b": 1}] + [1.5] * 3
+
+
+def test_arrow_refuses_a_line_break_in_a_text():
+    """The canary: a cut in the wrong place is loud only as long as Arrow's parser is this strict."""
+    import pyarrow.json as pj
+
+    for text in (b'{"a":"}\n{"}', b'{"a":"}\n{","b":1}', b'{"a":[{"b":1}\n{"b":2}]}'):
+        with pytest.raises(pa.ArrowInvalid):
+            pj.read_json(pa.BufferReader(text))
+
+
+def test_large_records_and_large_pages():
+    """Pages of many blocks, and a record larger than a block, are read like any other."""
+    many = [{"_time": f"2026-03-01T00:00:{n % 60:02d}Z", "n": n, "x": n + 0.5, "s": "y" * 300} for n in range(45_000)]
+    table = decode(many)
+    assert table["n"].to_pylist() == list(range(45_000))
+    huge = decode([{"_time": TIME, "s": "y" * 3_000_000}, {"_time": TIME, "s": "},{"}])
+    assert [len(text) for text in huge["s"].to_pylist()] == [3_000_000, 3]
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, -(2**63), 2**64, 10**30]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        ["", "123", "true", "null", "2018-11-01", "2024-01-01T00:00:00Z", "},{", '"},{"b":1', "\\", "[", "{"]
+    ),
+    st.text(alphabet='},{"\\[]: \n\x00aé🎉\ud800', max_size=6),
+)
+JSON = SCALARS | st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+)
+NAMES = st.sampled_from(["a", "b", "a_qc", 'd"},{', "é", "_", "e\\"])
+RECORDS = st.lists(
+    st.tuples(st.dictionaries(NAMES, st.one_of(SCALARS, JSON), max_size=3)).map(lambda r: {"_time": TIME, **r[0]}),
+    max_size=6,
+)
+PLAIN = st.lists(
+    st.dictionaries(
+        st.sampled_from(["a", "a_qc"]), st.sampled_from([1, 2.5, -0.0, 45.0, None, 2**53 + 1]), max_size=2
+    ).map(lambda r: {"_time": TIME, **r}),
+    max_size=6,
+)
+
+
+def numbers_are(got, expected):
+    """Equal values; integers beside floats may have become the same number as a float."""
+    if isinstance(expected, int) and not isinstance(expected, bool) and isinstance(got, float):
+        return got == expected and int(got) == expected
+    return repr(got) == repr(expected)
+
+
+def check(table, records):
+    """Every cell is what `json` reads, and nothing else is there."""
+    names = {name for record in records for name in record} - {"_time"}
+    assert set(table.column_names) == names | {"_time"}
+    frame = to_frame(table)
+    for name in names:
+        for got, record in zip(values(table, name), records, strict=True):
+            assert numbers_are(got, record.get(name)) or (name == "a_qc" and got == record.get(name)), (
+                name,
+                got,
+                record,
+            )
+    assert len(frame) == len(records)
+    assert str(frame.index.dtype) == "datetime64[ns, UTC]"
+
+
+@given(st.lists(RECORDS | PLAIN, max_size=4), st.booleans(), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_random_pages_are_read_as_json_reads_them(pages, compact, ascii_only):
+    """Whatever the service may send is read as the `json` module reads it."""
+    bodies = []
+    for page in pages:
+        separators = (",", ":") if compact else None
+        text = json.dumps({"records": page, "nextRecord": None}, separators=separators, ensure_ascii=ascii_only)
+        bodies.append(text.encode("utf-8", "surrogatepass") if "\ud800" not in text else body(page, compact=compact))
+    raw = [split_page(text, page=n) for n, text in enumerate(bodies, 1)]
+    check(decode_pages(raw), [record for page in pages for record in page])
+
+
+@given(RECORDS | PLAIN, st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_split_into_pages_gives_the_same_frame(records, data):
+    """Where pages and batches end never shows in the frame."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(records)), max_size=3)))
+    pages = [records[a:b] for a, b in zip([0, *cuts], [*cuts, len(records)], strict=True)]
+    whole = to_frame(decode(records))
+    together, apart = to_frame(decode(*pages)), to_frame(unify([decode(page) for page in pages]))
+    for frame in (together, apart):
+        pd.testing.assert_index_equal(frame.index, whole.index)
+        pd.testing.assert_index_equal(frame.columns, whole.columns)
+        assert list(frame.dtypes) == list(whole.dtypes)
+        for name in whole:
+            assert frame[name].isna().tolist() == whole[name].isna().tolist()
+            assert frame[name].dropna().tolist() == whole[name].dropna().tolist()
+
+
+def test_raw_page_is_a_value():
+    """A page is immutable and compares by content."""
+    page = RawPage(b"", 0, 0, None, 1)
+    assert page == RawPage(b"", 0, 0, None, 1)
+    with pytest.raises(AttributeError):
+        page.start = 1
