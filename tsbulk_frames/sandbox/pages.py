@@ -48,6 +48,10 @@ class Query:
     descending: bool = False
     limit: int | None = None
 
+    def resumed(self, at: int) -> Query:
+        """Give the range from where a page said that the next one begins."""
+        return replace(self, upto=at) if self.descending else replace(self, after=at)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -160,6 +164,11 @@ class Pages:
         count = sum(map(len, taken))
         resume = None if rest is None or count == limit else self._resume(taken[-1].time(-1), query)
         return Page(b"".join(run.text() for run in taken)[:-1], count, resume)
+
+    def prepare(self, query: Query) -> None:
+        """Render what the first page of a range will need, while the client still reads the page before."""
+        for _ in itertools.islice(self._runs(query), 2):
+            pass
 
     def _same_moment(self, one: int, other: int) -> bool:
         """Whether the ends of a range could not come between the two."""

@@ -9,6 +9,7 @@ Known differences from the service, and what its documentation leaves open:
 - A page ends where `Rules.compare` can tell the next record from it: records that are one moment at that precision
   stay on one page, even over `page_bytes` and `Rules.page_records`; only ``limit`` cuts between them.
 - ``sort=desc``: the link moves ``to`` to just before the last record given, and leaves ``from``.
+- The next page is made ready while the client reads the one before.
 - Pages are not cut by time: an answer that has to look through a long range takes as long as it takes.
 - ``_time`` is written with 0, 3, 6 or 9 fraction digits, as few as are exact; doubles with the fewest digits that read
   back to the same number, with a point or an exponent.
@@ -29,6 +30,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import numpy as np
 import pyarrow as pa
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -56,12 +58,13 @@ def routes(state: State) -> list[Route]:
         if query.upto - query.after >= int(state.rules.max_range * NS):
             raise Refusal(400, f"'to' - 'from' needs to be under {state.rules.max_range / 86_400:g} days")
         page = pages.cut(query, size=state.page_bytes, records=state.rules.page_records)
-        body = [b'{"records":[', page.records, b"]"]
+        body, ahead = [b'{"records":[', page.records, b"]"], None
         if page.resume is not None:
             left = {} if query.limit is None else {"limit": str(query.limit - page.count)}
             link = _link(request, {_moved(query): format_ns(page.resume), **left})
             body.append(b',"nextRecord":' + json.dumps(link).encode())
-        return Response(b"".join([*body, b"}"]), media_type="application/json")
+            ahead = BackgroundTask(pages.prepare, query.resumed(page.resume))
+        return Response(b"".join([*body, b"}"]), media_type="application/json", background=ahead)
 
     def read_ordinary(request: Request) -> Response:
         query = _parse(request, _aspect(request, state), required=False)
@@ -149,7 +152,11 @@ def _columns(select: str | None, aspect: Aspect) -> tuple[str, ...]:
     if unknown:
         raise Refusal(400, f"select: {unknown[0][:60]!r} is no property of aspect {aspect.name!r}")
     chosen = [variable for name, variable in aspect.variables.items() if name in wanted]
-    return tuple(name for variable in chosen for name in (variable.name, f"{variable.name}_qc"))
+    return tuple(
+        name
+        for variable in chosen
+        for name in ((variable.name, f"{variable.name}_qc") if variable.quality_code else (variable.name,))
+    )
 
 
 def _moved(query: Query) -> str:
