@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.kinds import EXACT, TIME_TYPE, exact_column
+from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, exact_column
 from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, TIME, format_time, is_quality_code
 
 __all__ = ["EmptyRows", "Nanoseconds", "check_names", "check_scalars", "check_table", "check_times", "nanoseconds"]
@@ -88,7 +88,7 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
             raise FrameError(
                 f"column {name!r} is {kind}; quality codes are integers: .astype('Int64') {_NEXT_STEP}", column=name
             )
-    return _without_empty_rows(pa.table({TIME: times, **columns}), ns, empty_rows)
+    return _without_empty_rows(pa.table({TIME: times, **columns}), ns, empty_rows)  # type: ignore[dict-item]
 
 
 def check_names(names: Sequence[object]) -> None:
@@ -141,14 +141,14 @@ def check_times(ns: Nanoseconds) -> None:
         raise FrameError(
             f"time: {len(back)} of {len(ns)} times are earlier than the one before (first at "
             f"{format_time(int(ns[back[0]]))}); sort with df.sort_index() {_NEXT_STEP}",
-            rows=back,
+            rows=back.tolist(),
         )
     again = np.flatnonzero(~step) + 1
     raise FrameError(
         f"time: {len(again)} of {len(ns)} times are the same as the one before (first at "
         f"{format_time(int(ns[again[0]]))}); keep one of them, e.g. "
         f"df[~df.index.duplicated(keep='last')], {_NEXT_STEP}",
-        rows=again,
+        rows=again.tolist(),
     )
 
 
@@ -159,7 +159,7 @@ def _offend(name: str, what: str, fix: str, bad: Mask, ns: Nanoseconds) -> NoRet
         f"column {name!r}: {len(rows)} of {len(bad)} values are {what} (first at {format_time(int(ns[rows[0]]))}); "
         f"{fix} {_NEXT_STEP}",
         column=name,
-        rows=rows,
+        rows=rows.tolist(),
     )
 
 
@@ -207,7 +207,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def nanoseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
+def nanoseconds(times: Column) -> Column:
     """Bring times to ns UTC, exactly.
 
     Raises
@@ -232,7 +232,7 @@ def nanoseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
         raise FrameError(
             f"time: {len(rows)} of {len(times)} times are missing (NaT); drop those rows {_NEXT_STEP}",
             column=TIME,
-            rows=rows,
+            rows=rows.tolist(),
         )
     if kind.unit == "ns":
         return times.cast(TIME_TYPE)
@@ -244,12 +244,12 @@ def nanoseconds(times: pa.ChunkedArray) -> pa.ChunkedArray:
             f"time: {len(rows)} of {len(times)} times lie outside of 1677-09-21 to 2262-04-11, what nanoseconds in "
             f"64 bits can hold (first: {np.datetime64(int(ticks[rows[0]]), kind.unit)}); drop those rows {_NEXT_STEP}",
             column=TIME,
-            rows=rows,
+            rows=rows.tolist(),
         )
     return times.cast(TIME_TYPE)
 
 
-def _plain(name: str, column: pa.ChunkedArray, ns: Nanoseconds) -> pa.ChunkedArray:
+def _plain(name: str, column: Column, ns: Nanoseconds) -> Column:
     """Column in one of the codec's types, its values checked."""
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -263,7 +263,7 @@ def _plain(name: str, column: pa.ChunkedArray, ns: Nanoseconds) -> pa.ChunkedArr
         return _finite(name, column.cast(pa.float64()), ns)
     if pa.types.is_uint64(kind):
         bad = pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())).fill_null(False)
-        if pc.any(bad, min_count=0).as_py():
+        if pc.any(bad, min_count=0).as_py():  # type: ignore[arg-type]
             _offend(name, "integers beyond 64 bits", "write them as text or float", bad.to_numpy(), ns)
         return column.cast(pa.int64())
     if pa.types.is_integer(kind):
@@ -276,17 +276,17 @@ def _plain(name: str, column: pa.ChunkedArray, ns: Nanoseconds) -> pa.ChunkedArr
     raise FrameError(f"column {name!r} is {kind}, which cannot be written; {fix}", column=name)
 
 
-def _finite(name: str, column: pa.ChunkedArray, ns: Nanoseconds) -> pa.ChunkedArray:
+def _finite(name: str, column: Column, ns: Nanoseconds) -> Column:
     """Floats without NaN, which is a missing cell here; infinities are none of JSON's numbers."""
     if pc.all(pc.is_finite(column), min_count=0).as_py():
         return column
     infinite = pc.is_inf(column).fill_null(False)
-    if pc.any(infinite).as_py():
+    if pc.any(infinite).as_py():  # type: ignore[arg-type]
         _offend(name, "inf", "drop or replace them", infinite.to_numpy(), ns)
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)  # type: ignore[no-any-return]
 
 
-def _text(name: str, column: pa.ChunkedArray, ns: Nanoseconds) -> pa.ChunkedArray:
+def _text(name: str, column: Column, ns: Nanoseconds) -> Column:
     """Text of any Arrow type, as 32-bit strings; what is not UTF-8 is refused."""
     try:
         column.validate(full=True)
@@ -324,5 +324,5 @@ def _without_empty_rows(table: pa.Table, ns: Nanoseconds, empty_rows: EmptyRows)
     raise FrameError(
         f"{len(rows)} of {table.num_rows} rows have no value at all (first at {format_time(int(ns[rows[0]]))}); drop "
         "them with df.dropna(how='all') or empty_rows='drop'",
-        rows=rows,
+        rows=rows.tolist(),
     )

@@ -17,7 +17,7 @@ from tsbulk_frames._check import (
     nanoseconds,
 )
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.kinds import exact_column
+from tsbulk_frames.kinds import Cells, Column, exact_column
 from tsbulk_frames.model import TIME
 
 __all__ = ["from_frame"]
@@ -80,10 +80,10 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
     ns = times.cast(pa.int64()).to_numpy()
     check_times(ns)
     columns = {name: _column(name, df[name], ns) for name in names}
-    return check_table(pa.table({TIME: times, **columns}), empty_rows=empty_rows)
+    return check_table(pa.table({TIME: times, **columns}), empty_rows=empty_rows)  # type: ignore[dict-item]
 
 
-def _times(df: pd.DataFrame) -> pa.Array:
+def _times(df: pd.DataFrame) -> Cells:
     """Take the times of a frame, from its index or from its column of times."""
     indexed = _is_time(df.index.dtype)
     if indexed and TIME in df.columns:
@@ -102,7 +102,7 @@ def _times(df: pd.DataFrame) -> pa.Array:
             f"pd.to_datetime(df[{TIME!r}], utc=True)",
             column=TIME,
         )
-    return pa.array(times)
+    return pa.array(times)  # type: ignore[no-any-return]
 
 
 def _is_time(dtype: object) -> bool:
@@ -112,39 +112,39 @@ def _is_time(dtype: object) -> bool:
     return getattr(dtype, "kind", "") == "M"
 
 
-def _column(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.ChunkedArray:
+def _column(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
     """Arrow's view of a column; values are checked by `check_table`, unless they are Python objects."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _categories(name, series, ns)
     if isinstance(dtype, pd.SparseDtype):
-        return _column(name, series.sparse.to_dense(), ns)
+        return _column(name, series.sparse.to_dense(), ns)  # type: ignore[attr-defined]
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _objects(name, series.to_numpy(), ns)
     if isinstance(dtype, pd.StringDtype):
         try:
-            return pa.array(series.array)
+            return pa.array(series.array)  # type: ignore[no-any-return]
         except UnicodeEncodeError:
             return _objects(name, series.to_numpy(object), ns)
     if isinstance(dtype, pd.ArrowDtype) or (dtype.kind in "biuf" and not isinstance(dtype, np.dtype)):
-        return pa.array(series.array, from_pandas=True)
+        return pa.array(series.array, from_pandas=True)  # type: ignore[no-any-return]
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and dtype.itemsize <= 8:
         values = series.to_numpy()
-        return pa.array(values.astype(np.float64, copy=False) if dtype.kind == "f" else values, from_pandas=True)
+        return pa.array(values.astype(np.float64, copy=False) if dtype.kind == "f" else values, from_pandas=True)  # type: ignore[no-any-return]
     fix = _FIXES.get(dtype.kind, "write it as number, bool or text, e.g. .astype(str)").format(name=name)
     raise FrameError(f"column {name!r} is {dtype}, which cannot be written; {fix}", column=name)
 
 
-def _categories(name: str, series: pd.Series, ns: Nanoseconds) -> pa.Array | pa.ChunkedArray:
+def _categories(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
     """Values of a categorical: each category is converted once."""
     categories = series.cat.categories
     if categories.dtype.kind == "O":  # text as well: lone surrogates are to be counted by row
         return _objects(name, series.to_numpy(object), ns)
     codes = series.cat.codes.to_numpy()
-    return _column(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))
+    return _column(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))  # type: ignore[arg-type]
 
 
-def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> pa.Array:
+def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> Cells:
     """Column of Python objects: text, or whatever mixture reading may have given."""
     if pd.api.types.infer_dtype(values, skipna=True) == "string":
         try:
@@ -166,7 +166,7 @@ def _cell(value: object) -> object:
             return str.__str__(value)
         case np.bool_():
             return bool(value)
-        case np.timedelta64() | np.longdouble():
+        case np.timedelta64() | np.longdouble():  # type: ignore[misc]
             return value
         case int() | np.integer():
             return int(value)

@@ -52,7 +52,7 @@ def find_records(body: bytes) -> tuple[int, int, bytes | None] | None:
 
 def is_utf8(text: pa.Buffer) -> bool:
     """Whether the bytes are UTF-8, asked of Arrow, which drops the GIL for it."""
-    offsets = pa.py_buffer(np.array([0, text.size], np.int64))
+    offsets = pa.py_buffer(np.array([0, text.size], np.int64))  # type: ignore[arg-type]
     try:
         pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, text]).validate(full=True)
     except pa.ArrowInvalid:
@@ -87,7 +87,7 @@ def cut_optimistic(text: bytes | memoryview) -> Lines | None:
         found += int(np.count_nonzero(comma))
         # 44 - 34 = 10: a comma becomes a line feed without a branch
         lines[begin:stop] -= comma.view(np.uint8) * np.uint8(_COMMA - _LINE_FEED)
-    return Lines(pa.py_buffer(lines), found + 1) if opened == found + 1 else None
+    return Lines(pa.py_buffer(lines), found + 1) if opened == found + 1 else None  # type: ignore[arg-type]
 
 
 def cut_by_quotes(text: bytes | memoryview) -> Lines | None:
@@ -101,7 +101,7 @@ def cut_by_quotes(text: bytes | memoryview) -> Lines | None:
     lines = source.copy()
     lines[(structure == _LINE_FEED) | (structure == _RETURN)] = _SPACE  # pretty-printed: a record is one line
     lines[commas] = _LINE_FEED
-    return Lines(pa.py_buffer(lines), len(commas) + 1)
+    return Lines(pa.py_buffer(lines), len(commas) + 1)  # type: ignore[arg-type]
 
 
 def _inside_texts(source: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

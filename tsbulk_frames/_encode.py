@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tsbulk_frames.kinds import EXACT
+from tsbulk_frames.kinds import EXACT, Cells, Column
 from tsbulk_frames.model import NS_PER_SECOND, TIME
 
 __all__ = ["SEPARATOR", "EncodedRows", "encode_rows"]
@@ -93,32 +93,32 @@ def _encode_chunk(table: pa.Table) -> EncodedRows:
         key = f",{json.dumps(name, ensure_ascii=False)}:{quote}"
         if cells.null_count:
             parts.append(_scalar(pending))
-            parts.append(pc.binary_join_element_wise(_scalar(key), cells, _scalar(quote), _EMPTY))
+            parts.append(pc.binary_join_element_wise(_scalar(key), cells, _scalar(quote), _EMPTY))  # type: ignore[call-overload]
             pending = ""
         else:
             parts += [_scalar(pending + key), cells]
             pending = quote
     parts.append(_scalar(pending + "},\n"))
-    joined = pc.binary_join_element_wise(*parts, _EMPTY, null_handling="skip")
+    joined = pc.binary_join_element_wise(*parts, _EMPTY, null_handling="skip")  # type: ignore[call-overload]
     _, offsets, data = joined.buffers()
     return EncodedRows(memoryview(data), np.frombuffer(offsets, np.int64, len(joined) + 1))
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
+def _array(column: Column) -> Cells:
     """Only chunk of a column."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # type: ignore[return-value]
 
 
-def _scalar(text: str) -> pa.Scalar:
+def _scalar(text: str) -> Cells:
     """Constant text, as wide as the joined rows."""
-    return pa.scalar(text, pa.large_string())
+    return pa.scalar(text, pa.large_string())  # type: ignore[return-value]
 
 
-def _cells(column: pa.Array) -> tuple[pa.Array, str]:
+def _cells(column: Cells) -> tuple[Cells, str]:
     """Spelling of each value, and the quote that is still to stand around it."""
     kind = column.type
     if kind == EXACT:
-        return column.storage.cast(pa.large_string()), ""
+        return column.storage.cast(pa.large_string()), ""  # type: ignore[attr-defined]
     if pa.types.is_string(kind):
         return _texts(column)
     if pa.types.is_float64(kind):
@@ -128,7 +128,7 @@ def _cells(column: pa.Array) -> tuple[pa.Array, str]:
     return column.cast(pa.large_string()), ""
 
 
-def _texts(column: pa.Array) -> tuple[pa.Array, str]:
+def _texts(column: Cells) -> tuple[Cells, str]:
     """Text needs escaping only where a special character occurs: rarely."""
     if not pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
         return column.cast(pa.large_string()), '"'
@@ -137,16 +137,24 @@ def _texts(column: pa.Array) -> tuple[pa.Array, str]:
     return pa.array(spelled, pa.large_string()).take(distinct.indices), ""
 
 
-def _floats(column: pa.Array) -> pa.Array:
+def _floats(column: Cells) -> Cells:
     """Arrow's shortest spelling, with the fraction that it leaves out of whole numbers (45, -0)."""
     texts = column.cast(pa.large_string())
-    bare = pc.invert(pc.match_substring_regex(texts, "[.e]"))
-    if not pc.any(bare).as_py():
+    numbers = column.fill_null(0.5).to_numpy()
+    whole = np.flatnonzero(numbers == np.rint(numbers))
+    if not len(whole):
         return texts
-    return pc.binary_join_element_wise(texts, pc.if_else(bare, _scalar(".0"), _EMPTY), _EMPTY)
+    spelled = texts.take(pa.array(whole))  # type: ignore[arg-type]
+    bare = pc.invert(pc.match_substring_regex(spelled, "[.e]")).to_numpy(zero_copy_only=False)
+    if not bare.any():
+        return texts
+    mask = np.zeros(len(texts), np.bool_)
+    mask[whole[bare]] = True
+    complete = pc.binary_join_element_wise(spelled.filter(pa.array(bare)), _scalar(".0"), _EMPTY)  # type: ignore[call-overload]
+    return pc.replace_with_mask(texts, pa.array(mask), complete)  # type: ignore[no-any-return]
 
 
-def _times(column: pa.Array) -> pa.Array:
+def _times(column: Cells) -> Cells:
     """Spelling of each time in 30 characters, built digit by digit for all rows at once."""
     ns = column.cast(pa.int64()).to_numpy()
     seconds, fraction = np.divmod(ns, NS_PER_SECOND)
@@ -165,4 +173,4 @@ def _times(column: pa.Array) -> pa.Array:
     for at, value in ((20, milli), (23, micro), (26, nano)):
         text[:, at : at + 3] = _TRIPLES[value]
     offsets = np.arange(0, 30 * (len(ns) + 1), 30, dtype=np.int64)
-    return pa.Array.from_buffers(pa.large_string(), len(ns), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+    return pa.Array.from_buffers(pa.large_string(), len(ns), [None, pa.py_buffer(offsets), pa.py_buffer(text)])  # type: ignore[arg-type]

@@ -23,7 +23,18 @@ import pyarrow.json as pj
 from tsbulk_frames._cut import Lines, cut_by_quotes, cut_optimistic, find_records, is_utf8
 from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
 from tsbulk_frames.errors import DecodeError, PageError
-from tsbulk_frames.kinds import EXACT, EXACT_FLOAT_LIMIT, TIME_TYPE, arrange, column_of, missing, settle, widen
+from tsbulk_frames.kinds import (
+    EXACT,
+    EXACT_FLOAT_LIMIT,
+    TIME_TYPE,
+    Cells,
+    Column,
+    arrange,
+    column_of,
+    missing,
+    settle,
+    widen,
+)
 from tsbulk_frames.model import MAX_NS, MIN_NS, NS_PER_SECOND, TIME
 
 __all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "split_page", "unify"]
@@ -216,14 +227,14 @@ def unify(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _may_hide_integers(column: pa.ChunkedArray) -> bool:
+def _may_hide_integers(column: Column) -> bool:
     """Whether integers may stand among these floats, as Arrow reads 1 beside 2.5 as 1.0."""
     return pa.types.is_floating(column.type) and bool(pc.any(pc.equal(pc.floor(column), column)).as_py())
 
 
 def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:
     """Names in their final order, each with the type that holds all of its parts."""
-    parts: dict[str, list[pa.ChunkedArray]] = {}
+    parts: dict[str, list[Column]] = {}
     for table in tables:
         for name in table.column_names:
             parts.setdefault(name, []).append(table[name])
@@ -264,7 +275,7 @@ def _parse_lines(lines: Lines, schema: Mapping[str, pa.DataType]) -> pa.Table | 
     while True:
         try:
             table = pj.read_json(
-                pa.BufferReader(lines.buffer),
+                pa.BufferReader(lines.buffer),  # type: ignore[arg-type]
                 read_options=pj.ReadOptions(block_size=blocks[0], use_threads=size >= _THREADED),
                 parse_options=pj.ParseOptions(explicit_schema=pa.schema(list(schema.items()))),
             )
@@ -297,7 +308,7 @@ def _is_exact(table: pa.Table, text: bytes | memoryview, hints: Mapping[str, pa.
             if hints.get(field.name) == EXACT or not pc.all(pc.is_finite(column), min_count=0).as_py():
                 return False
             bounds = pc.min_max(column).as_py()
-            low, high = bounds["min"], bounds["max"]
+            low, high = bounds["min"], bounds["max"]  # type: ignore[call-overload]
             doubtful |= low is not None and max(-low, high) >= EXACT_FLOAT_LIMIT
         elif pa.types.is_nested(field.type):
             return False
@@ -322,7 +333,7 @@ def _read_exact(page: RawPage, hints: Mapping[str, pa.DataType]) -> pa.Table:
             _refuse(page, at, None, f"is {record!r:.80}; expected is an object")
         names.update(dict.fromkeys(record))
         times.append(_parse_time(page, at, record))
-    columns: dict[str, pa.Array] = {TIME: pa.array(times, pa.int64()).cast(TIME_TYPE)}
+    columns: dict[str, Cells] = {TIME: pa.array(times, pa.int64()).cast(TIME_TYPE)}
     for name in names:
         if name == TIME:
             continue

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tsbulk_frames._check import check_table
 from tsbulk_frames._columns import from_frame
-from tsbulk_frames.kinds import EXACT, TIME_TYPE, arrange
+from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange
 from tsbulk_frames.model import TIME, is_quality_code
 
 __all__ = ["Backend", "check_table", "empty_frame", "from_frame", "to_frame"]
@@ -99,36 +99,36 @@ def _index(ns: np.ndarray, tz: str | tzinfo) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(ns.view("M8[ns]"), name=TIME).tz_localize("UTC").tz_convert(tz)
 
 
-def _objects(column: pa.ChunkedArray, index: pd.DatetimeIndex) -> pd.Series:
+def _objects(column: Column, index: pd.DatetimeIndex) -> pd.Series:
     """Python values of an exact column; a series, as pandas would guess a type for a bare array of objects."""
     values = np.empty(len(column), object)
     values[:] = [None if text is None else json.loads(text) for text in column.cast(pa.string()).to_pylist()]
     return pd.Series(values, index=index, dtype=object)
 
 
-def _plain(name: str, column: pa.ChunkedArray, backend: Backend | None) -> object:
+def _plain(name: str, column: Column, backend: Backend | None) -> object:
     """Pandas' or NumPy's array of a column; never a read-only view of Arrow's memory."""
     kind = column.type
     if is_quality_code(name):
         column = _quality_code(column)
         kind = column.type
     if backend == "pyarrow":
-        return pd.ArrowDtype(kind).__from_arrow__(column)
+        return pd.ArrowDtype(kind).__from_arrow__(column)  # type: ignore[attr-defined]
     if pa.types.is_string(kind):
-        return pd.StringDtype().__from_arrow__(column) if backend else column.to_pandas().array
+        return pd.StringDtype().__from_arrow__(column) if backend else column.to_pandas().array  # type: ignore[attr-defined]
     if pa.types.is_int64(kind) and (backend or column.null_count or is_quality_code(name)):
-        return pd.Int64Dtype().__from_arrow__(column)
+        return pd.Int64Dtype().__from_arrow__(column)  # type: ignore[attr-defined]
     if pa.types.is_boolean(kind) and (backend or column.null_count):
-        return pd.BooleanDtype().__from_arrow__(column)
+        return pd.BooleanDtype().__from_arrow__(column)  # type: ignore[attr-defined]
     if pa.types.is_null(kind):
         return pd.array([pd.NA] * len(column), dtype="Int64") if backend else np.full(len(column), np.nan)
     if backend:
-        return pd.Float64Dtype().__from_arrow__(column)
+        return pd.Float64Dtype().__from_arrow__(column)  # type: ignore[attr-defined]
     values = column.to_numpy()
     return values if values.flags.writeable else values.copy()
 
 
-def _quality_code(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _quality_code(column: Column) -> Column:
     """Quality codes are integers, even where the service wrote 192.0 or none at all."""
     if pa.types.is_null(column.type):
         return column.cast(pa.int64())

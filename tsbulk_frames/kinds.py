@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +34,24 @@ import pyarrow.compute as pc
 
 from tsbulk_frames.model import QC_SUFFIX, TIME, is_quality_code
 
-__all__ = ["EXACT", "TIME_TYPE", "arrange", "as_exact", "column_of", "exact_column", "missing", "settle", "widen"]
+__all__ = [
+    "EXACT",
+    "Cells",
+    "Column",
+    "TIME_TYPE",
+    "arrange",
+    "as_exact",
+    "column_of",
+    "exact_column",
+    "missing",
+    "settle",
+    "widen",
+]
 
+Cells: TypeAlias = "pa.Array[Any]"
+"""Part of a column, in one piece."""
+Column: TypeAlias = "pa.ChunkedArray[Any]"
+"""Column of a table."""
 TIME_TYPE: pa.DataType = pa.timestamp("ns", "UTC")
 """Type of ``_time``."""
 EXACT: pa.DataType = pa.json_()
@@ -63,29 +80,29 @@ def arrange(names: Iterable[str]) -> list[str]:
     return ordered
 
 
-def settle(columns: Sequence[pa.ChunkedArray]) -> pa.DataType:
+def settle(columns: Sequence[Column]) -> pa.DataType:
     """Type in which the parts of one property can stand in one column without losing a digit."""
     filled = [column for column in columns if column.null_count < len(column)]
     if not filled:
         return next((column.type for column in columns if not pa.types.is_null(column.type)), pa.null())
     types = {column.type for column in filled}
     if len(types) == 1:
-        return types.pop()
+        return types.pop()  # type: ignore[no-any-return]
     if types == {pa.int64(), pa.float64()}:
         integers = (column for column in filled if pa.types.is_int64(column.type))
         return pa.float64() if all(floats_hold(column) for column in integers) else EXACT
     return EXACT
 
 
-def floats_hold(integers: pa.ChunkedArray) -> bool:
+def floats_hold(integers: Column) -> bool:
     """Whether every integer is the same number as a float64."""
     bounds = pc.min_max(integers).as_py()
-    if bounds["min"] is None or (bounds["min"] >= -EXACT_FLOAT_LIMIT and bounds["max"] <= EXACT_FLOAT_LIMIT):
+    if bounds["min"] is None or (bounds["min"] >= -EXACT_FLOAT_LIMIT and bounds["max"] <= EXACT_FLOAT_LIMIT):  # type: ignore[call-overload]
         return True
     return all(int(float(value)) == value for value in integers.to_pylist() if value is not None)
 
 
-def widen(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+def widen(column: Column, target: pa.DataType) -> Column:
     """Bring a part of a property to the type that `settle` found for the whole."""
     if column.type == target:
         return column
@@ -96,19 +113,19 @@ def widen(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
     return column.cast(target, safe=False)  # `settle` proved that floats hold these integers
 
 
-def missing(rows: int, kind: pa.DataType) -> pa.ChunkedArray:
+def missing(rows: int, kind: pa.DataType) -> Column:
     """Build a column without any value: Arrow makes none of an extension type by itself."""
     if kind == EXACT:
-        return pa.chunked_array([pa.ExtensionArray.from_storage(EXACT, pa.nulls(rows, pa.string()))])
-    return pa.chunked_array([pa.nulls(rows, kind)])
+        return pa.chunked_array([pa.ExtensionArray.from_storage(EXACT, pa.nulls(rows, pa.string()))])  # type: ignore[arg-type, list-item]
+    return pa.chunked_array([pa.nulls(rows, kind)])  # type: ignore[call-overload]
 
 
-def as_exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_exact(column: Column) -> Column:
     """Turn a plain column into the JSON text of its values."""
     return pa.chunked_array([exact_column(column.to_pylist())])
 
 
-def exact_column(values: Iterable[object]) -> pa.ExtensionArray:
+def exact_column(values: Iterable[object]) -> Cells:
     """JSON text of Python values, as `json.loads` reads them back; None is missing.
 
     Raises
@@ -117,10 +134,10 @@ def exact_column(values: Iterable[object]) -> pa.ExtensionArray:
         A float that JSON has no spelling for.
     """
     texts = [None if value is None else json.dumps(value, allow_nan=False, separators=(",", ":")) for value in values]
-    return pa.ExtensionArray.from_storage(EXACT, pa.array(texts, pa.string()))
+    return pa.ExtensionArray.from_storage(EXACT, pa.array(texts, pa.string()))  # type: ignore[arg-type]
 
 
-def column_of(values: Sequence[object], wanted: pa.DataType | None = None) -> pa.Array:
+def column_of(values: Sequence[object], wanted: pa.DataType | None = None) -> Cells:
     """Column of parsed JSON values by the rule table; `wanted` may only ask for the exact kind.
 
     Raises
