@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Lines", "cut_by_quotes", "cut_optimistic", "find_records", "is_utf8"]
+__all__ = ["Lines", "RawPage", "cut_by_quotes", "cut_optimistic", "find_records", "is_utf8"]
 
 _BLOCK = 1 << 17
 """Cut block by block: temporaries stay in the processor's cache."""
@@ -26,6 +26,29 @@ _HEAD = re.compile(rb"\s*\{\s*(?:" + _NEXT + rb',)?\s*"records"\s*:\s*\[\s*')
 _TAIL = re.compile(rb"\s*\]\s*(?:,\s*" + _NEXT + rb")?\}\s*\Z")
 _TAIL_BYTES = 16_384
 _SEPARATOR = re.compile(rb"\}\s*(,)\s*(?=\{)")
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """One answer of the service, its records not parsed yet.
+
+    Attributes
+    ----------
+    body : bytes
+        The answer.
+    start, stop : int
+        ``body[start:stop]`` is the inside of ``records[…]``; equal if there are none.
+    next_record : str or None
+        URL of the next page, None on the last.
+    number : int
+        Number of the page in its chain, from 1.
+    """
+
+    body: bytes
+    start: int
+    stop: int
+    next_record: str | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,33 +9,29 @@ Types are settled by the rule table of `tsbulk_frames.kinds`.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from tsbulk_frames._cut import Lines, cut_by_quotes, cut_optimistic, find_records, is_utf8
+from tsbulk_frames._cut import Lines, RawPage, cut_by_quotes, cut_optimistic, find_records, is_utf8
 from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
+from tsbulk_frames._exact import parse_json, read_exact, reason
 from tsbulk_frames.errors import DecodeError, PageError
 from tsbulk_frames.kinds import (
     EXACT,
     EXACT_FLOAT_LIMIT,
     TIME_TYPE,
-    Cells,
     Column,
     arrange,
-    column_of,
     missing,
     settle,
     widen,
 )
-from tsbulk_frames.model import MAX_NS, MIN_NS, NS_PER_SECOND, TIME
+from tsbulk_frames.model import TIME
 
 __all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "split_page", "unify"]
 
@@ -44,34 +40,6 @@ _BLOCK = 1 << 20
 _THREADED = 16 << 20
 """From here on Arrow's own threads share one batch; smaller ones are decoded side by side by the caller."""
 _BIG_INTEGER = re.compile(rb"[:\s]-?\d{16,}\s*[,}]")
-_TIME = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?"
-    r"(?:Z|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)",
-    re.ASCII,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class RawPage:
-    """One answer of the service, its records not parsed yet.
-
-    Attributes
-    ----------
-    body : bytes
-        The answer.
-    start, stop : int
-        ``body[start:stop]`` is the inside of ``records[…]``; equal if there are none.
-    next_record : str or None
-        URL of the next page, None on the last.
-    number : int
-        Number of the page in its chain, from 1.
-    """
-
-    body: bytes
-    start: int
-    stop: int
-    next_record: str | None
-    number: int
 
 
 def split_page(body: bytes, *, page: int = 1) -> RawPage:
@@ -114,10 +82,10 @@ def split_page(body: bytes, *, page: int = 1) -> RawPage:
             raise PageError(f"page {page}: nextRecord is not JSON ({error}); report this answer", page=page) from error
         return RawPage(body, start, stop, following or None, page)
     try:
-        envelope = _parse(body)
+        envelope = parse_json(body)
     except (ValueError, RecursionError) as error:
         raise PageError(
-            f"page {page} is not JSON ({_reason(error)}); it begins with {bytes(body[:80])!r}; expected is an object "
+            f"page {page} is not JSON ({reason(error)}); it begins with {bytes(body[:80])!r}; expected is an object "
             "with 'records' and 'nextRecord'; check gateway and proxy",
             page=page,
         ) from error
@@ -134,7 +102,7 @@ def split_page(body: bytes, *, page: int = 1) -> RawPage:
     try:
         inside = json.dumps(records, allow_nan=False, separators=(",", ":"))[1:-1].encode()
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"page {page} holds what JSON cannot spell: {_reason(error)}", page=page) from error
+        raise DecodeError(f"page {page} holds what JSON cannot spell: {reason(error)}", page=page) from error
     return RawPage(inside, 0, len(inside), following or None, page)
 
 
@@ -179,15 +147,15 @@ def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] |
     if table is not None:
         return _complete(table, hints)
     if len(filled) == 1:
-        return _complete(_read_exact(filled[0], hints), hints)
+        return _complete(read_exact(filled[0], hints), hints)
     parts = []
     for page in filled:
         part = _read_plain([page], hints)
-        parts.append(_read_exact(page, hints) if part is None else part)
+        parts.append(read_exact(page, hints) if part is None else part)
     mixed = {name: EXACT for name, kind in _settled(parts).items() if kind == EXACT}
     for at, part in enumerate(parts):
         if any(name in mixed and _may_hide_integers(part[name]) for name in part.column_names):
-            parts[at] = _read_exact(filled[at], hints | mixed)
+            parts[at] = read_exact(filled[at], hints | mixed)
     return _complete(unify(parts), hints)
 
 
@@ -313,92 +281,3 @@ def _is_exact(table: pa.Table, text: bytes | memoryview, hints: Mapping[str, pa.
         elif pa.types.is_nested(field.type):
             return False
     return not (doubtful and _BIG_INTEGER.search(text))
-
-
-def _read_exact(page: RawPage, hints: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read one page by `json`, saying where it breaks the contract."""
-    number = page.number
-    try:
-        records = _parse(b"[" + page.body[page.start : page.stop] + b"]")
-    except (ValueError, RecursionError) as error:
-        raise DecodeError(
-            f"page {number} is not JSON: {_reason(error)}; nothing of it was used; ask for the range again, and report "
-            "it if it stays",
-            page=number,
-        ) from error
-    names: dict[str, None] = {}
-    times = []
-    for at, record in enumerate(records):
-        if not isinstance(record, dict):
-            _refuse(page, at, None, f"is {record!r:.80}; expected is an object")
-        names.update(dict.fromkeys(record))
-        times.append(_parse_time(page, at, record))
-    columns: dict[str, Cells] = {TIME: pa.array(times, pa.int64()).cast(TIME_TYPE)}
-    for name in names:
-        if name == TIME:
-            continue
-        values = [record.get(name) for record in records]
-        try:
-            name.encode()
-            columns[name] = column_of(values, hints.get(name))
-        except UnicodeEncodeError as error:
-            first = next(at for at, record in enumerate(records) if name in record)
-            _refuse(page, first, name, "has a name that is not Unicode text", error)
-        except (ValueError, RecursionError) as error:
-            first = next(at for at, value in enumerate(values) if not _spellable(value))
-            _refuse(page, first, name, f"is {values[first]!r:.80}; expected is a 64-bit number", error)
-    return pa.table(columns)
-
-
-def _parse_time(page: RawPage, at: int, record: Mapping[str, object]) -> int:
-    """Nanoseconds since the epoch, exactly, or the error that names the record."""
-    text = record.get(TIME)
-    if not isinstance(text, str):
-        _refuse(page, at, TIME, f"is {text!r:.80}" if TIME in record else "is missing")
-    match = _TIME.fullmatch(text)
-    if match is None:
-        _refuse(page, at, TIME, f"is {text!r:.80}")
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-    try:
-        moment = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
-    except ValueError as error:
-        _refuse(page, at, TIME, f"is {text!r} ({error})", error)
-    since = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    offset = (int(match[9] or 0) * 60 + int(match[10] or 0)) * 60 * (-1 if match[8] == "-" else 1)
-    ns = (since.days * 86_400 + since.seconds - offset) * NS_PER_SECOND + int((match[7] or "").ljust(9, "0"))
-    if not MIN_NS <= ns <= MAX_NS:
-        _refuse(page, at, TIME, f"is {text!r}, outside of 1677-09-21 to 2262-04-11")
-    return ns
-
-
-def _refuse(page: RawPage, at: int, name: str | None, what: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise the one form of message for a record that breaks the contract."""
-    place = f"page {page.number}, record {at}" + (f": {name!r}" if name is not None else "")
-    advice = "; expected is ISO 8601 with Z, up to nanoseconds" if name == TIME else ""
-    raise DecodeError(
-        f"{place} {what}{advice}; nothing of this page was used", page=page.number, record=at, property=name
-    ) from cause
-
-
-def _parse(text: bytes) -> Any:
-    """Parse as `json` does, but strictly: UTF-8 (a byte order mark is let pass), and no NaN or Infinity."""
-    return json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
-
-
-def _no_constant(name: str) -> NoReturn:
-    """Refuse what JSON does not know."""
-    raise ValueError(f"{name} is not JSON")
-
-
-def _spellable(value: object) -> bool:
-    """Whether JSON has a spelling for a value."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _reason(error: Exception) -> str:
-    """Say what `json` met, in one line."""
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -68,8 +68,8 @@ def main(megabytes: int) -> None:
             size = sum(map(len, bodies)) / 1e6
             hand, library = best(lambda: by_hand(bodies), 2), best(lambda: by_library(bodies), 4)  # noqa: B023
             print(  # noqa: T201
-                f"{shape:8s} pages of {page:4} MB: by hand {size / hand:4.0f} MB/s, library {size / library:4.0f} MB/s, "
-                f"{hand / library:4.1f}x; peak at most {peak(bodies):.1f}x the frame",
+                f"{shape:8s} pages of {page:4} MB: by hand {size / hand:4.0f} MB/s, library {size / library:4.0f} "
+                f"MB/s, {hand / library:4.1f}x; peak at most {peak(bodies):.1f}x the frame",
                 flush=True,
             )
 

@@ -98,10 +98,10 @@ def test_deep_nesting_never_crashes(depth, opener):
         try:
             table = decode_pages([split_page((envelope % (TIME, text)).encode())])
         except (DecodeError, PageError) as error:
-            assert depth > 50
-            assert "deep" in str(error)
+            outcome = str(error)
         else:
-            assert table["a"].to_pylist() == [text]
+            outcome = table["a"].to_pylist()[0]
+        assert outcome == text if depth == 50 else "deep" in outcome
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,9 @@ def test_invalid_utf8_is_refused(where):
 
 @pytest.mark.parametrize(
     "time",
-    [None, 5, True, "", "yesterday", "2026-03-01", "2026-03-01T00:00:00", "2026-03-01T00:00:00.5", "2026-02-30T00:00:00Z",
-     "2026-03-01T24:00:00Z", "2026-03-01T00:00:60Z", "2026-03-01T00:00:00.1234567891Z", "1600-01-01T00:00:00Z",
+    [None, 5, True, "", "yesterday", "2026-03-01", "2026-03-01T00:00:00", "2026-03-01T00:00:00.5",
+     "2026-02-30T00:00:00Z", "2026-03-01T24:00:00Z", "2026-03-01T00:00:60Z", "2026-03-01T00:00:00.1234567891Z",
+     "1600-01-01T00:00:00Z",
      "2300-01-01T00:00:00Z", "2262-04-11T23:47:16.854775808Z", "2026-03-01T00:00:00+24:00", "0000-01-01T00:00:00Z",
      "2026-03-01T00:00:00Z ", "２０２６-03-01T00:00:00Z", [], ...],
 )  # fmt: skip
@@ -204,8 +205,8 @@ def test_one_odd_page_leaves_the_others_alone(monkeypatch):
     """Only the page that needs it goes through `json`."""
     import tsbulk_frames.codec as codec
 
-    read, original = [], codec._read_exact
-    monkeypatch.setattr(codec, "_read_exact", lambda page, hints: read.append(page.number) or original(page, hints))
+    read, original = [], codec.read_exact
+    monkeypatch.setattr(codec, "read_exact", lambda page, hints: read.append(page.number) or original(page, hints))
     plain = [{"_time": TIME, "a": 1.5, "s": '},{ [x] \\" '}] * 3
     table = decode(plain, [{"_time": TIME, "a": {"b": 1}}], plain)
     assert read == [2]
@@ -281,7 +282,7 @@ def check(table, records):
 
 
 @given(st.lists(RECORDS | PLAIN, max_size=4), st.booleans(), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_random_pages_are_read_as_json_reads_them(pages, compact, ascii_only):
     """Whatever the service may send is read as the `json` module reads it."""
     bodies = []
@@ -294,7 +295,7 @@ def test_random_pages_are_read_as_json_reads_them(pages, compact, ascii_only):
 
 
 @given(RECORDS | PLAIN, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_split_into_pages_gives_the_same_frame(records, data):
     """Where pages and batches end never shows in the frame."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(records)), max_size=3)))

@@ -57,13 +57,15 @@ READING = {
     "null, then integers": ([[None], [1]], [None, 1], "Int64"),
     "late": ([[...], [1.5]], [None, 1.5], "float64"),
     "vanishing": ([[1.5], [...]], [1.5, None], "float64"),
-    "separators in text": ([["x},{y", "z\\", '"},{"b":1', "é🎉{}", "[]"]], ["x},{y", "z\\", '"},{"b":1', "é🎉{}", "[]"], "text"),
+    "separators in text": ([["x},{y", "z\\", '"},{"b":1', "é🎉{}", "[]"]],
+                           ["x},{y", "z\\", '"},{"b":1', "é🎉{}", "[]"], "text"),
     "escaped quotes": ([['\\"},{\\', '\\\\"', "a"]], ['\\"},{\\', '\\\\"', "a"], "text"),
     "nested": ([[{"b": [{"c": 1}, {"c": 2}]}], [[]], [{}]], [{"b": [{"c": 1}, {"c": 2}]}, [], {}], "object"),
     "lone surrogate": ([["\ud800", "x"]], ["\ud800", "x"], "object"),
     "lone surrogate apart": ([["\ud800"], ["x"]], ["\ud800", "x"], "object"),
     "surrogate pair": ([["\U0001f600"]], ["\U0001f600"], "text"),
-    "signs and kinds": ([[-0.0, 45.0, 5e-324, 1.7976931348623157e308]], [-0.0, 45.0, 5e-324, 1.7976931348623157e308], "float64"),
+    "signs and kinds": ([[-0.0, 45.0, 5e-324, 1.7976931348623157e308]],
+                        [-0.0, 45.0, 5e-324, 1.7976931348623157e308], "float64"),
 }  # fmt: skip
 
 
@@ -91,13 +93,13 @@ def test_duplicate_keys():
 
 
 def encoded(df, **options):
-    """Records of a frame as bytes."""
+    """Spell a frame as records."""
     table = from_frame(df, **options)
     return b"".join(bytes(chunk.data[: chunk.offsets[-1]]) for chunk in encode_rows(table, rows=3))
 
 
 def index(rows):
-    """Times of a frame."""
+    """Make times for a frame."""
     return pd.date_range("2026-03-01", periods=rows, freq="s", tz="UTC")
 
 
@@ -172,8 +174,8 @@ def test_rows_are_cut_at_their_offsets():
 
 def test_writing_times():
     """Nine digits and Z, for any zone, before 1970 too."""
-    times = pd.DatetimeIndex(["1677-09-21T00:12:43.145224193Z", "1969-12-31T23:59:59.999999999Z", "2026-03-01T01:02:03.5Z",
-                              "2262-04-11T23:47:16.854775807Z"])  # fmt: skip
+    times = pd.DatetimeIndex(["1677-09-21T00:12:43.145224193Z", "1969-12-31T23:59:59.999999999Z",
+                              "2026-03-01T01:02:03.5Z", "2262-04-11T23:47:16.854775807Z"])  # fmt: skip
     text = encoded(pd.DataFrame({"a": 1}, index=times.tz_convert("Asia/Kolkata"))).decode()
     assert [json.loads(line[:-1])["_time"] for line in text.splitlines()] == [
         "1677-09-21T00:12:43.145224193Z",
