@@ -56,7 +56,7 @@ def finish(http: Http, answer: requests.Response) -> dict[str, str]:
 def run(http: Http, *records: object, entity: str = PERFORMANCE, raw: bytes | None = None) -> dict[str, str]:
     """Import one file of records and give the ended job."""
     upload(http, "in.json", list(records) if raw is None else raw, entity)
-    times = [record["_time"] for record in records if isinstance(record, dict)] or [f"{DAY}10:00:00Z"]
+    times = [record["_time"] for record in records if isinstance(record, dict)]
     return finish(http, http.post(JOBS, json=body(entry("in.json", times[0], times[-1]), entity=entity)))
 
 
@@ -229,10 +229,18 @@ BAD_FILES: dict[str, bytes] = {
 }
 
 
+@pytest.mark.parametrize("behind", [False, True], ids=["alone", "behind a good record"])
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_file_that_is_no_array_of_records_stops_the_job(http: Http, sandbox: Sandbox, case: str) -> None:
+def test_file_that_is_no_array_of_records_stops_the_job(
+    http: Http, sandbox: Sandbox, case: str, *, behind: bool
+) -> None:
     """Anything but a JSON array of flat objects ends in ERROR that names the file, and nothing is stored."""
-    job = run(http, raw=BAD_FILES[case])
+    raw, first = BAD_FILES[case], AT
+    last = AT.replace(":00Z", ":01Z") if b":01Z" in raw else AT
+    if behind and raw.startswith(b"[{"):
+        raw, first = b"[" + ROW.replace(b"T10", b"T09") + b"," + raw[1:], AT.replace("T10", "T09")
+    upload(http, "in.json", raw)
+    job = finish(http, http.post(JOBS, json=body(entry("in.json", first, last))))
     assert job["status"] == "ERROR", case
     assert "in.json" in job["message"]
     assert nothing_stored(sandbox)
@@ -293,7 +301,6 @@ def _bad_requests() -> dict[str, tuple[object, int]]:
         "no series": ({"data": []}, 400),
         "two series": ({"data": [series, series]}, 400),
         "no files": (body(), 400),
-        "too many files": (body(*[good] * 101), 400),
         "no path": (body({"from": good["from"], "to": good["to"]}), 400),
         "no from": (body({"filePath": "in.json", "to": good["to"]}), 400),
         "no to": (body({"filePath": "in.json", "from": good["from"]}), 400),
@@ -374,6 +381,34 @@ def test_who_owns_midnight_is_a_rule(*, closed: str, times: list[str], fits: boo
         ended = finish(http, answer)["status"] if answer.status_code == 201 else "ERROR"
         assert ended == ("SUCCESS" if fits else "ERROR")
         assert len(sandbox.records(PERFORMANCE, "pump")) == (2 if fits else 0)
+
+
+def test_range_cut_to_milliseconds_may_begin_at_the_border(clock: Clock) -> None:
+    """A record just behind midnight, its ``from`` cut back to midnight, belongs to the day that begins there."""
+    times = ["2026-03-02T00:00:00.000000500Z", "2026-03-02T10:00:00Z"]
+    with Sandbox(clock=clock, rules=Rules(closed="right")) as sandbox, Http(sandbox) as http:
+        furnish(sandbox)
+        upload(http, "in.json", [{"_time": moment, "speed": 1.0} for moment in times])
+        job = finish(http, http.post(JOBS, json=body(entry("in.json", "2026-03-02T00:00:00.000Z", times[1]))))
+        assert job["status"] == "SUCCESS", job
+
+
+def test_number_of_files_is_bounded(clock: Clock) -> None:
+    """As many files as `Rules.max_files` are taken, one more is refused."""
+    stamps = [f"{DAY}10:00:0{second}Z" for second in range(3)]
+    with Sandbox(clock=clock, rules=Rules(max_files=2)) as sandbox, Http(sandbox) as http:
+        furnish(sandbox)
+        for stamp in stamps:
+            upload(http, f"{stamp}.json", [{"_time": stamp, "speed": 1.0}])
+        files = [entry(f"{stamp}.json", stamp, stamp) for stamp in stamps]
+        assert http.post(JOBS, json=body(*files)).status_code == 400
+        assert nothing_stored(sandbox)
+        assert finish(http, http.post(JOBS, json=body(*files[:2])))["status"] == "SUCCESS"
+
+
+def test_default_bound_is_a_hundred_files() -> None:
+    """The contract's number is the default."""
+    assert Rules().max_files == 100
 
 
 def test_range_cut_to_milliseconds_does_not_hide_the_next_day(clock: Clock) -> None:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -173,8 +174,8 @@ class JobStore:
                 return
             except Invalid as error:
                 job = job.step("ERROR", now=self._now(), message=f"invalid input: {error}")
-            except (OSError, pa.ArrowException) as error:
-                job = job.step("ERROR", now=self._now(), message=f"internal error: {error}")
+            except (OSError, MemoryError, sqlite3.Error, pa.ArrowException) as error:
+                job = job.step("ERROR", now=self._now(), message=f"internal error: {error!r}")
             else:
                 job = job.step("SUCCESS", now=self._now())
             self._keep(job)

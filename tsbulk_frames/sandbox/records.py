@@ -12,7 +12,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.json
@@ -121,7 +121,7 @@ class _FastReader:
 
 def _exact_batches(file: BinaryIO, text: bytes, record: int) -> Iterator[list[dict[str, JsonValue]]]:
     """Decode record by record from `text` on, which begins with the array's bracket or with a comma."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=_unique)
     source = _Source(file, text)
     batch: list[dict[str, JsonValue]] = []
     opening = record == 0
@@ -213,11 +213,6 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise ValueError(f"{twice!r} comes twice")
     return record
-
-
-def _no_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities, which are no JSON."""
-    raise ValueError(f"{name} is not JSON; a missing value is left out")
 
 
 def _table(records: list[dict[str, JsonValue]], aspect: Aspect, first: int) -> pa.Table:
