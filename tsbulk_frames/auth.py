@@ -265,8 +265,14 @@ _ENVIRONMENT = {
 
 
 def secrets_of(credentials: Credentials) -> tuple[str, ...]:
-    """List the secret values, so that they can be blotted out of foreign texts."""
-    return tuple(getattr(credentials, item.name) for item in fields(credentials) if item.metadata.get("secret"))
+    """List the secret values in each form they are sent in, so that they can be blotted out of foreign texts."""
+    if isinstance(credentials, UserToken):
+        return (credentials.authorization,)
+    if isinstance(credentials, TenantCredentials):
+        client_id, secret = credentials.client_id, credentials.client_secret
+    else:
+        client_id, secret = credentials.key_store_client_id, credentials.key_store_client_secret
+    return secret, _basic(client_id, secret).removeprefix("Basic ")
 
 
 def _check_texts(credentials: TenantCredentials | AppCredentials) -> None:
