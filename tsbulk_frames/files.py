@@ -316,9 +316,10 @@ class FileServiceClient(Client):
     @staticmethod
     def _segments(entity: str, path: str) -> tuple[str, ...]:
         """Parts of the URL's path; a folder is a part of its own."""
-        if not isinstance(path, str) or not path or path.startswith("/") or path.endswith("/"):
+        parts = path.split("/") if isinstance(path, str) else [""]
+        if {"", ".", ".."} & set(parts):
             raise FrameError(f"path={path!r} is no file; give it like 'a.json' or 'folder/a.json'")
-        return (*_BASE, entity, *path.split("/"))
+        return (*_BASE, entity, *parts)
 
     def _put_whole(self, entity: str, path: str, content: bytes, headers: Mapping[str, str]) -> int | None:
         """Write in one request; a conflict after a lost answer may be with ourselves: then all is well."""
