@@ -97,7 +97,7 @@ def check_names(names: Sequence[object]) -> None:
     Raises
     ------
     FrameError
-        Not text, empty, not Unicode, twice the same, ``_time``, or a quality code without its property.
+        Not text, empty, not Unicode, twice the same, or a quality code without its property.
     """
     seen: set[str] = set()
     for name in names:
@@ -114,8 +114,6 @@ def check_names(names: Sequence[object]) -> None:
         seen.add(name)
     if not seen:
         raise FrameError("there is no column but the time; accepted is at least one property")
-    if TIME in seen:
-        raise FrameError(f"column {TIME!r} stands beside a time index; drop one of them", column=TIME)
     for name in seen:
         if is_quality_code(name) and name[: -len(QC_SUFFIX)] not in seen:
             raise FrameError(

@@ -102,8 +102,6 @@ def cut_optimistic(text: bytes | memoryview) -> Lines | None:
         here, stop = lines[first:last], min(last, size - 1)
         here[:] = block
         begin = max(first, 1)
-        if stop <= begin:
-            continue
         comma = source[begin:stop] == _COMMA
         comma &= source[begin - 1 : stop - 1] == _CLOSE
         comma &= source[begin + 1 : stop + 1] == _OPEN

@@ -222,6 +222,16 @@ def test_arrow_refuses_a_line_break_in_a_text():
             pj.read_json(pa.BufferReader(text))
 
 
+def test_as_many_rows_as_were_cut():
+    """The second lock on a wrong cut: rows and cuts are counted, even if the parser were lenient."""
+    import tsbulk_frames.codec as codec
+    from tsbulk_frames._cut import Lines
+
+    line = pa.py_buffer(b'{"_time":"2026-03-01T00:00:00Z"}')
+    assert codec._parse_lines(Lines(line, 1), {}).num_rows == 1
+    assert codec._parse_lines(Lines(line, 2), {}) is None
+
+
 def test_large_records_and_large_pages():
     """Pages of many blocks, and a record larger than a block, are read like any other."""
     many = [{"_time": f"2026-03-01T00:00:{n % 60:02d}Z", "n": n, "x": n + 0.5, "s": "y" * 300} for n in range(45_000)]

@@ -57,6 +57,7 @@ COLUMNS = {
     "uint64": (np.array([1, 2**63, 2**64 - 1], np.uint64), "beyond 64 bits", (1, 2)),
     "big int": ([1, 2**63, -(2**63) - 1], "beyond 64 bits", (1, 2)),
     "surrogates": (pd.Series(["x", "\ud800", None], dtype=object), "lone surrogates", (1,)),
+    "surrogates in string": (pd.Series(["x", "\ud800", None], dtype=pd.StringDtype("python")), "lone surrogates", (1,)),
     "surrogate category": (pd.Categorical(pd.Series(["x", "\ud800", "x"], dtype=object)), "lone surrogates", (1,)),
     "datetime": (pd.to_datetime(["2026-03-01"] * 3, utc=True), "strftime", ()),
     "naive datetime": (np.array(["2026-03-01"] * 3, "M8[s]"), "strftime", ()),
