@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from furniture import PERFORMANCE, SIMULATION, Clock, Http, furnish
 
-from tsbulk_frames.sandbox import Rules, Sandbox
+from tsbulk_frames.sandbox import Fault, Rules, Sandbox
 from tsbulk_frames.sandbox.files import FileInfo, FileStore
 
 FILES = f"/api/iotfile/v3/files/{PERFORMANCE}"
@@ -152,12 +153,20 @@ def test_bound_on_a_body(clock: Clock):
         assert stored(sandbox) == 1
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(sandbox: Sandbox, http: Http):
+def test_an_upload_that_breaks_off_leaves_nothing(sandbox: Sandbox):
     """When the client goes away in the middle of a body, there is no file and no stray bytes."""
+    arrived = threading.Event()
+
+    async def note(app, scope, receive, send) -> None:
+        arrived.set()
+        await app(scope, receive, send)
+
+    sandbox.faults.add(Fault(note, "PUT"))
     host, port = sandbox.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as raw:
         token = f"Authorization: Bearer {sandbox.token()}"
         raw.sendall(f"PUT {FILES}/a HTTP/1.1\r\nHost: x\r\n{token}\r\nContent-Length: 9999\r\n\r\nsome".encode())
+        assert arrived.wait(30)
     sandbox.close()
     assert sandbox.requests[-1].status is None
     with sandbox:

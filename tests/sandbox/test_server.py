@@ -41,13 +41,17 @@ def test_close_leaves_nothing():
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_close_does_not_wait_for_an_idle_connection():
-    """A client that keeps its connection open does not keep the sandbox alive."""
-    with Sandbox() as sandbox:
-        address = sandbox.url.removeprefix("http://")
-        client = http.client.HTTPConnection(address)
-        client.request("GET", "/token_keys")
-        client.getresponse().read()
+def test_close_does_not_wait_for_an_idle_connection(monkeypatch: pytest.MonkeyPatch):
+    """A client that keeps its connection open does not keep the sandbox alive, however long work may take to end."""
+    monkeypatch.setattr("tsbulk_frames.sandbox.server._GRACE_SECONDS", 1e9)
+    sandbox = Sandbox().start()
+    client = http.client.HTTPConnection(sandbox.url.removeprefix("http://"))
+    client.request("GET", "/token_keys")
+    client.getresponse().read()
+    closer = threading.Thread(target=sandbox.close, daemon=True)
+    closer.start()
+    closer.join(30)
+    assert not closer.is_alive()
     assert client.sock.recv(1) == b""
     client.close()
 
@@ -115,7 +119,9 @@ def test_two_side_by_side(tmp_path: Path):
 
 
 def test_a_folder_has_one_sandbox(tmp_path: Path):
-    """A second sandbox on the same folder is refused, and the first goes on unharmed."""
+    """A second sandbox on the same folder, new or not, is refused, and the first goes on unharmed."""
+    with Sandbox(tmp_path), pytest.raises(RuntimeError, match="in use by another sandbox"):
+        Sandbox(tmp_path).start()
     with Sandbox(tmp_path) as first:
         with pytest.raises(RuntimeError, match="in use by another sandbox"):
             Sandbox(tmp_path).start()

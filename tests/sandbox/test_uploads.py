@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from furniture import PERFORMANCE, Clock, Http, furnish
 
-from tsbulk_frames.sandbox import Rules, Sandbox
+from tsbulk_frames.sandbox import Rules, Sandbox, uploads
 
 FILE = f"/api/iotfile/v3/files/{PERFORMANCE}/dir/big.json"
 LISTING = f"/api/iotfile/v3/fileslist/{PERFORMANCE}/dir/big.json"
@@ -87,6 +87,63 @@ def test_complete_repeated_while_running(http: Http, sandbox: Sandbox):
     assert answers == [201] * 4
     assert http.get(FILE).headers["ETag"] == "0"
     assert objects(sandbox) == 1
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something while an upload's parts are being joined, once."""
+
+    def arrange(act: Callable[[], object]) -> None:
+        join = uploads._join
+
+        def joining(*args) -> bool:
+            monkeypatch.setattr(uploads, "_join", join)
+            joined = join(*args)
+            act()
+            return joined
+
+        monkeypatch.setattr(uploads, "_join", joining)
+
+    return arrange
+
+
+def test_the_same_complete_overtaken(sandbox: Sandbox, http: Http, meanwhile):
+    """A complete that was overtaken by its own repetition answers as that did and leaves no bytes."""
+    overtaking = []
+    http.put(FILE + "?upload=start")
+    http.put(FILE + "?part=1", data=b"abc")
+    meanwhile(lambda: overtaking.append(http.put(FILE + "?upload=complete", data=b"d").status_code))
+    assert http.put(FILE + "?upload=complete", data=b"d").status_code == 201
+    assert overtaking == [201]
+    assert http.get(FILE).headers["ETag"] == "0"
+    assert objects(sandbox) == 1
+
+
+def test_a_write_while_completing(sandbox: Sandbox, http: Http, meanwhile):
+    """A file written while the parts are joined is not overwritten: 409."""
+    http.put(FILE + "?upload=start")
+    http.put(FILE + "?part=1", data=b"abc")
+    meanwhile(lambda: http.put(FILE, data=b"between"))
+    assert http.put(FILE + "?upload=complete", data=b"d").status_code == 409
+    assert http.get(FILE).content == b"between"
+    assert objects(sandbox) == 2
+
+
+def test_a_part_replaced_while_completing(http: Http, monkeypatch: pytest.MonkeyPatch):
+    """A part that vanishes under the joining is a conflict, not a failure, and completing again works."""
+    http.put(FILE + "?upload=start")
+    http.put(FILE + "?part=1", data=b"abc")
+    join = uploads._join
+
+    def joining(*args) -> bool:
+        monkeypatch.setattr(uploads, "_join", join)
+        http.put(FILE + "?part=1", data=b"xyz")
+        return join(*args)
+
+    monkeypatch.setattr(uploads, "_join", joining)
+    assert http.put(FILE + "?upload=complete", data=b"d").status_code == 409
+    assert http.put(FILE + "?upload=complete", data=b"d").status_code == 201
+    assert http.get(FILE).content == b"xyzd"
 
 
 @pytest.mark.parametrize("step", ["?part=1", "?upload=complete"])

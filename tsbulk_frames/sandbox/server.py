@@ -143,9 +143,18 @@ class Server:
         return f"http://{self._host}:{self._port}"
 
     def start(self) -> None:
-        """Answer requests from now on."""
+        """Answer requests from now on.
+
+        Raises
+        ------
+        RuntimeError
+            The server could not start; its thread has said why on standard error.
+        """
         self._thread.start()
         self._uvicorn.ready.wait()
+        if not self._uvicorn.started:
+            self.close()
+            raise RuntimeError(f"the server for {self.url} did not start; the error of its thread says why")
 
     def wait(self) -> None:
         """Block while the server runs."""

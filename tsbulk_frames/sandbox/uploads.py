@@ -129,7 +129,6 @@ class Uploads:
             if self._upload(entity, file_path) is None:
                 return self._repeated(entity, file_path, digest)
             upload = self._running(entity, file_path)
-            check_match(files.lookup(entity, file_path), if_match)
             parts = files.db.execute(
                 "SELECT number, object FROM parts WHERE upload = ? ORDER BY number", (upload,)
             ).fetchall()
