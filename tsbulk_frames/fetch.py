@@ -257,9 +257,9 @@ def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = 
         In time order, exact to the windows.
     """
     for window in source.windows:
-        rest = window
+        rest, asked = window, limit
         while not rest.empty:
-            chain, asked, seen, more = Chain(rest, first_limit=limit), limit, 0, True
+            chain, seen, more = Chain(rest, first_limit=asked), 0, True
             before: npt.NDArray[np.int64] | None = None
             while more:
                 page = source.fetch(chain.query, chain.pages + 1)
@@ -272,12 +272,13 @@ def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = 
                 if not table.num_rows:
                     continue
                 before = times_of(table)
-                rest = TimeRange(max(rest.start_ns, int(before[-1]) + 1), rest.stop_ns)
-                table = trim(table, window).slice(0, limit)
+                table = trim(table, rest).slice(0, limit)
                 if table.num_rows:
                     yield table
                     limit -= table.num_rows
+                    rest = TimeRange(int(times_of(table)[-1]) + 1, rest.stop_ns)
                 if limit == 0:
                     return
-            if seen < asked:  # else the margin asked for in addition may have used the limit up
+            if seen < asked:
                 break
+            asked *= 2  # the margin asked for in addition has used the limit up

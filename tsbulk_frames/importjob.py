@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,7 +84,7 @@ def await_jobs(
     max_workers: int = 8,
     on_change: Callable[[ImportJob], None] | None = None,
 ) -> Iterator[ImportJob]:
-    """Poll jobs until each has ended, at growing intervals; yields each job once, as it ends.
+    """Poll jobs until each has ended, a few at a time and at growing intervals; yields each job once, as it ends.
 
     Parameters
     ----------
@@ -105,36 +106,36 @@ def await_jobs(
     JobTimeout
         Some are still running at the deadline. They can be awaited again.
     """
-    waiting = list(dict.fromkeys(job_ids))
-    interval = _FIRST_POLL if poll_interval is None else poll_interval
-    started = connection.monotonic()
+    waiting = deque(dict.fromkeys(job_ids))
+    first = _FIRST_POLL if poll_interval is None else poll_interval
+    interval, deadline = first, None if timeout is None else connection.monotonic() + timeout
 
     def look(job_id: str) -> ImportJob:
         return connection.imports.retrieve_import_job(RetrieveImportJobRequest(id=job_id))
 
     with ThreadPoolExecutor(max(1, min(max_workers, len(waiting))), thread_name_prefix="tsbulk-poll") as pool:
         while waiting:
-            running = []
-            for job in pool.map(look, waiting):
+            batch = [waiting.popleft() for _ in range(min(max_workers, len(waiting)))]
+            before = len(waiting)
+            for job in pool.map(look, batch):
                 if on_change is not None:
                     on_change(job)
                 if job.status in FINAL:
                     yield job
                 else:
-                    running.append(job.id)
-            waiting = running
-            if not waiting:
-                return
-            left = None if timeout is None else started + timeout - connection.monotonic()
-            if left is not None and left <= 0:
+                    waiting.append(job.id)
+            left = None if deadline is None else deadline - connection.monotonic()
+            if waiting and left is not None and left <= 0:
                 raise JobTimeout(
                     f"{len(waiting)} import jobs are still running after timeout={timeout} s (first: {waiting[0]}); "
                     "this is no failure: await them again with wait_for_jobs(error.job_ids)",
-                    job_ids=waiting,
+                    job_ids=list(waiting),
                 )
-            connection.sleep(interval if left is None else min(interval, left))
-            if poll_interval is None:
-                interval = min(interval * _POLL_GROWTH, _LONGEST_POLL)
+            if len(waiting) < before + len(batch):
+                interval = first  # where one has ended the next may have, too
+            elif waiting:
+                connection.sleep(interval if left is None else min(interval, left))
+                interval = interval if poll_interval is not None else min(interval * _POLL_GROWTH, _LONGEST_POLL)
 
 
 def check_seconds(name: str, value: float | None) -> None:

@@ -18,7 +18,7 @@ from tsbulk_frames.codec import RawPage, split_page, unify
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import ConfigError, FrameError
 from tsbulk_frames.fetch import Fetch, Source, limited
-from tsbulk_frames.frames import to_frame
+from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import (
     QC_SUFFIX,
     TIME,
@@ -126,6 +126,20 @@ def _check(
     )
 
 
+def _check_look(tz: str | tzinfo, dtype_backend: Backend | None) -> None:
+    """Refuse a zone or back end that pandas does not know, before anything is sent."""
+    try:
+        known = isinstance(tz, str | tzinfo) and pd.Timestamp(0, tz="UTC").tz_convert(tz) is not None
+    except (KeyError, ValueError, OSError):  # zoneinfo's and pandas' ways to say so
+        known = False
+    if not known:
+        raise FrameError(f"tz={tz!r} is no time zone; give a name like 'Europe/Berlin', 'UTC', or a tzinfo")
+    if dtype_backend not in (None, "numpy_nullable", "pyarrow"):
+        raise FrameError(
+            f"dtype_backend={dtype_backend!r} is not known; accepted are None, 'numpy_nullable', 'pyarrow'"
+        )
+
+
 def check_workers(max_workers: int | None, connection: Connection) -> int:
     """How many requests may be under way at once: what the call asks for, else the connection's setting."""
     if max_workers is None:
@@ -146,7 +160,7 @@ def read_timeseries(
     limit: int | None = None,
     quality: Quality = "columns",
     tz: str | tzinfo = "UTC",
-    dtype_backend: Literal["numpy_nullable", "pyarrow"] | None = None,
+    dtype_backend: Backend | None = None,
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
@@ -224,9 +238,9 @@ def read_timeseries(
     [1.5, 2.5, 3.5]
     """
     read = _check(entity, property_set, start, end, select, inclusive, limit, quality)
+    _check_look(tz, dtype_backend)
     connection = use_connection(connection)
     workers = check_workers(max_workers, connection)
-    empty = to_frame(unify([]), tz=tz, dtype_backend=dtype_backend)  # a wrong tz or backend fails before any request
     tables: list[pa.Table] = []
     counts = [0] * len(read.series)
     sources = [read.source(series, connection) for series in read.series]
@@ -243,7 +257,7 @@ def read_timeseries(
                     counts[number] += table.num_rows
     shaped = read.shape(tables)
     del tables
-    frame = to_frame(shaped, tz=tz, dtype_backend=dtype_backend) if shaped.num_columns > 1 else empty
+    frame = to_frame(shaped, tz=tz, dtype_backend=dtype_backend)
     if read.several:
         owner = pd.Index([series.entity for series in read.series]).repeat(counts)
         frame.index = pd.MultiIndex.from_arrays([owner, frame.index], names=["entity", TIME])
