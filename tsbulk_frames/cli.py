@@ -88,6 +88,7 @@ def sandbox(
         if assets is not None:
             server.load_assets(assets)
         click.echo(server.url)
-        click.echo(f"client id {server.client_id}, secret {server.client_secret}, tenant {server.tenant}")
+        secret = "as given" if client_secret else server.client_secret
+        click.echo(f"client id: {server.client_id}  secret: {secret}  tenant: {server.tenant}")
         sys.stdout.flush()
         server.wait()

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Site, open_site, times
+from plant import Site, open_site, times
 
 import tsbulk_frames as tsb
 from tsbulk_frames.sandbox import Fault, Faults, Rules

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import NOW, Site, open_site, times
+from plant import NOW, Site, open_site, times
 
 import tsbulk_frames as tsb
 from tsbulk_frames import staging
