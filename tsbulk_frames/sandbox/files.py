@@ -102,8 +102,6 @@ class FileStore:
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.executescript(_SCHEMA)
-            self.db.execute("BEGIN EXCLUSIVE")
-            self.db.commit()
         except sqlite3.OperationalError as error:
             self.db.close()
             raise RuntimeError(f"{root} is in use by another sandbox ({error}); close that one first") from error

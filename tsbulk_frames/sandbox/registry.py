@@ -50,8 +50,11 @@ def build_asset(
         _check_name("aspect", aspect)
         for variable, data_type in properties.items():
             _check_name("property", variable)
-            if variable == "_time" or (variable.endswith("_qc") and variable.removesuffix("_qc") in properties):
-                raise ValueError(f"property {variable!r} of aspect {aspect!r} is a reserved name; choose another one")
+            if variable == "_time" or variable.endswith("_qc"):
+                raise ValueError(
+                    f"property {variable!r} of aspect {aspect!r} is a reserved name: '_time' is the time, "
+                    "and what ends in '_qc' a quality code; choose another one"
+                )
             if data_type not in get_args(DataType):
                 raise ValueError(
                     f"property {variable!r} of aspect {aspect!r} has the data type {data_type!r}; "
