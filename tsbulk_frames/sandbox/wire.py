@@ -137,7 +137,7 @@ def _with_trunc(values: Column) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
 def _escape(values: Column) -> Column:
     """Text as it stands inside of JSON quotes; few texts need more than being looked at."""
     data = values.buffers()[2]
-    if data is None or not _SPECIAL[np.frombuffer(data, np.uint8)].any():
+    if data is None or not _SPECIAL[np.frombuffer(memoryview(data), np.uint8)].any():
         return values
     special = compute.fill_null(compute.match_substring_regex(values, _NEEDS_ESCAPE), False)
     if not compute.any(special).as_py():
