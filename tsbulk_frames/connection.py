@@ -37,8 +37,8 @@ class Connection:
     --------
     >>> import tsbulk_frames as tsb
     >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
-    ...     con.assets.root().name
-    'root'
+    ...     print(con)
+    <Connection to http://127.0.0.1:...>
     """
 
     def __init__(
@@ -113,7 +113,7 @@ def connect(
     Examples
     --------
     >>> import tsbulk_frames as tsb
-    >>> tsb.connect("https://gateway.eu1.mindsphere.io", credentials=tsb.UserToken("eyJh…"))
+    >>> tsb.connect("https://gateway.eu1.mindsphere.io", credentials=tsb.UserToken("eyJhbGciOi"))
     <Connection to https://gateway.eu1.mindsphere.io>
     """
     if config is None:

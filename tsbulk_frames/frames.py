@@ -6,7 +6,6 @@ be written again unchanged. Types: see `tsbulk_frames.kinds`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Literal, TypeAlias
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from tsbulk_frames._check import check_table
 from tsbulk_frames._columns import from_frame
-from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange
+from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, exact_values
 from tsbulk_frames.model import TIME, is_quality_code
 
 __all__ = ["Backend", "check_table", "empty_frame", "from_frame", "to_frame"]
@@ -102,7 +101,7 @@ def _index(ns: np.ndarray, tz: str | tzinfo) -> pd.DatetimeIndex:
 def _objects(column: Column, index: pd.DatetimeIndex) -> pd.Series:
     """Python values of an exact column; a series, as pandas would guess a type for a bare array of objects."""
     values = np.empty(len(column), object)
-    values[:] = [None if text is None else json.loads(text) for text in column.cast(pa.string()).to_pylist()]
+    values[:] = exact_values(column)
     return pd.Series(values, index=index, dtype=object)
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "as_exact",
     "column_of",
     "exact_column",
+    "exact_values",
     "missing",
     "settle",
     "widen",
@@ -88,14 +89,30 @@ def settle(columns: Sequence[Column]) -> pa.DataType:
     types = {column.type for column in filled}
     if len(types) == 1:
         return types.pop()  # type: ignore[no-any-return]
-    if types == {pa.int64(), pa.float64()}:
-        integers = (column for column in filled if pa.types.is_int64(column.type))
-        return pa.float64() if all(floats_hold(column) for column in integers) else EXACT
+    if pa.float64() in types and types <= {pa.int64(), pa.float64(), EXACT}:
+        return pa.float64() if all(floats_hold(column) for column in filled) else EXACT
     return EXACT
 
 
-def floats_hold(integers: Column) -> bool:
-    """Whether every integer is the same number as a float64."""
+def floats_hold(column: Column) -> bool:
+    """Whether every value is a number, and the same number as a float64."""
+    if pa.types.is_floating(column.type):
+        return True
+    if column.type == EXACT:
+        values = exact_values(column)
+        return {type(value) for value in values} <= {int, float, type(None)} and all(
+            value is None or (abs(value) < 2**1023 and float(value) == value) for value in values
+        )
+    return _floats_hold_integers(column)
+
+
+def exact_values(exact: Column) -> list[Any]:
+    """Python values of a column of the exact kind."""
+    return [None if text is None else json.loads(text) for text in exact.cast(pa.string()).to_pylist()]
+
+
+def _floats_hold_integers(integers: Column) -> bool:
+    """Whether every integer of an int64 column is the same number as a float64."""
     bounds = pc.min_max(integers).as_py()
     if bounds["min"] is None or (bounds["min"] >= -EXACT_FLOAT_LIMIT and bounds["max"] <= EXACT_FLOAT_LIMIT):  # type: ignore[call-overload]
         return True
@@ -110,6 +127,9 @@ def widen(column: Column, target: pa.DataType) -> Column:
         return missing(len(column), target)
     if target == EXACT:
         return as_exact(column)
+    if column.type == EXACT:
+        floats = [None if value is None else float(value) for value in exact_values(column)]
+        return pa.chunked_array([pa.array(floats, pa.float64())])
     return column.cast(target, safe=False)  # `settle` proved that floats hold these integers
 
 

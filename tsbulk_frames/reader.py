@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Literal, TypeAlias
@@ -94,7 +94,10 @@ def _check(
 ) -> _Read:
     """Refuse what cannot work before anything is sent."""
     several = not isinstance(entity, str)
-    entities = list(entity) if isinstance(entity, Sequence) and several else [entity]
+    given: object = entity
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise FrameError(f"entity={entity!r} is a {type(entity).__name__}; give a str, or a list of them")
+    entities = [entity] if isinstance(entity, str) else list(entity)
     if not entities or len(set(map(str, entities))) != len(entities):
         raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
     if select is not None:

@@ -92,7 +92,7 @@ def write_import_files(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     files = tsb.write_import_files(data, "pump-1", "flow", folder, twin_type="performance")
     ...     print(files[1].partition, files[1].path.read_text())
-    2026-03-02 [{"_time":"2026-03-02T00:00:00Z","rate":2.5}]
+    2026-03-02 [{"_time":"2026-03-02T00:00:00.000000000Z","rate":2.5}]
     """
     series = Series(entity, property_set)
     tables = open_source(data, empty_rows=empty_rows)

@@ -76,7 +76,7 @@ def main(megabytes: int) -> None:
             bodies = pages(shape, int(page * 1e6), megabytes * 1_000_000)
             size = sum(map(len, bodies)) / 1e6
             hand, library = best(lambda: by_hand(bodies), 2), best(lambda: by_library(bodies), 4)  # noqa: B023
-            print(  # noqa: T201
+            print(
                 f"{shape:8s} pages of {page:4} MB: by hand {size / hand:4.0f} MB/s, library {size / library:4.0f} "
                 f"MB/s, {hand / library:4.1f}x; peak {peak(bodies):.1f}x the frame",
                 flush=True,

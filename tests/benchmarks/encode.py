@@ -58,7 +58,7 @@ def main(rows: int) -> None:
         size = by_library(df) / 1e6
         library, pandas = best(lambda: by_library(df), 4), best(lambda: by_pandas(df), 2)  # noqa: B023
         loop = best(lambda: json.dumps(records(df)), 1)  # noqa: B023
-        print(  # noqa: T201
+        print(
             f"{shape:8s} library {size / library:4.0f} MB/s, to_json {size / pandas:4.0f} MB/s "
             f"({pandas / library:4.1f}x), "
             f"dict loop {size / loop:4.0f} MB/s ({loop / library:4.1f}x)",
@@ -69,7 +69,7 @@ def main(rows: int) -> None:
     files = hours_by_library(df)
     library, loop = best(lambda: hours_by_library(df), 4), best(lambda: hours_by_hand(df), 1)
     text = f"library {library * 1e3:.0f} ms, group + dict loop {loop * 1e3:.0f} ms ({loop / library:.1f}x)"
-    print(f"{len(files)} hours: {text}")  # noqa: T201
+    print(f"{len(files)} hours: {text}")
 
 
 if __name__ == "__main__":
