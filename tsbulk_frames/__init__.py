@@ -6,7 +6,7 @@ The shop window: every public name, and where it lives. A module is loaded when 
 to …               use
 =================  ===========================================================================================
 connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
-read               `read_timeseries`
+read               `read_timeseries`, `iter_timeseries`, `read_arrow`
 write              `write_timeseries`, `write_import_files`, `wait_for_jobs`
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from tsbulk_frames.model import Series, TimeRange, TwinType
     from tsbulk_frames.operations import BulkImportOperationsClient, ReadOperationsClient
-    from tsbulk_frames.reader import read_timeseries
+    from tsbulk_frames.reader import iter_timeseries, read_arrow, read_timeseries
     from tsbulk_frames.report import ImportReport
     from tsbulk_frames.sandbox import Sandbox
     from tsbulk_frames.staging import ImportFile
@@ -106,6 +106,8 @@ __all__ = [
     "UserToken",
     "connect",
     "errors",
+    "iter_timeseries",
+    "read_arrow",
     "read_timeseries",
     "wait_for_jobs",
     "write_import_files",
@@ -131,7 +133,7 @@ _HOMES = {
     ),
     "model": ("Series", "TimeRange", "TwinType"),
     "operations": ("BulkImportOperationsClient", "ReadOperationsClient"),
-    "reader": ("read_timeseries",),
+    "reader": ("iter_timeseries", "read_arrow", "read_timeseries"),
     "report": ("ImportReport",),
     "sandbox": ("Sandbox",),
     "staging": ("ImportFile",),

@@ -45,8 +45,11 @@ class RestClientConfig:
         Tries of one request, the first included.
     retry_budget : float
         Seconds after the first try in which another may begin. 0: never try again.
+    max_workers : int
+        Requests a call keeps under way at once, unless it asks for another number.
     max_connections : int
-        Requests on their way at once, over all threads.
+        Requests under way at once to this gateway, over all calls, threads and connections of this process; of
+        several settings the largest holds.
     closed : {"left", "right"}
         Which UTC day or hour owns a record at exactly its border: ``"left"``, the calendar's view
         (``[00:00, 24:00)``), or ``"right"`` (``(00:00, 24:00]``).
@@ -80,7 +83,8 @@ class RestClientConfig:
     request_deadline: float = 70.0
     max_attempts: int = 6
     retry_budget: float = 180.0
-    max_connections: int = 8
+    max_workers: int = 8
+    max_connections: int = 32
     closed: Closed = "left"
     max_answer_bytes: int = 512 * 2**20
     ca_bundle: str | os.PathLike[str] | None = None
@@ -92,6 +96,7 @@ class RestClientConfig:
             _check_seconds(name, getattr(self, name), positive=True)
         _check_seconds("retry_budget", self.retry_budget, positive=False)
         _check_int("max_attempts", self.max_attempts, 1, 100)
+        _check_int("max_workers", self.max_workers, 1, 256)
         _check_int("max_connections", self.max_connections, 1, 256)
         _check_int("max_answer_bytes", self.max_answer_bytes, 1, 2**40)
         if self.closed not in ("left", "right"):

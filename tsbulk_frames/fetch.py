@@ -24,8 +24,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tsbulk_frames.codec import RawPage, decode_pages
+from tsbulk_frames.errors import TsBulkError
 from tsbulk_frames.model import TimeRange
 from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, times_of, trim
+from tsbulk_frames.stop import Stop
 
 __all__ = ["Fetch", "FetchPage", "Source", "limited"]
 
@@ -73,11 +75,20 @@ class Fetch:
         What to read.
     workers : int
         Requests under way at once.
+    stop : Stop
+        What ends the requests under way when the block is left; `sources` ask under it.
     bounded : bool
         True: pages count against the memory bound until the consumer took their table, so that a slow consumer
         slows the network down. False: only until they are decoded.
+    collect : bool
+        True: a source that fails is left out from then on, and its error kept. False: the first error stops all.
     on_page : callable, optional
         Called with the bytes of each page as it arrives, from a worker's thread.
+
+    Attributes
+    ----------
+    errors : dict of int to TsBulkError
+        With `collect`: what failed, by source number. Tables of such a source may have come before.
 
     Notes
     -----
@@ -89,12 +100,17 @@ class Fetch:
         sources: Sequence[Source],
         *,
         workers: int,
+        stop: Stop,
         bounded: bool = False,
+        collect: bool = False,
         on_page: Callable[[int], None] | None = None,
     ) -> None:
         self._sources = sources
         self._workers = workers
+        self._stop = stop
         self._bounded = bounded
+        self._collect = collect
+        self.errors: dict[int, TsBulkError] = {}
         self._on_page = on_page
         self._changed = threading.Condition()
         self._line = [
@@ -102,8 +118,8 @@ class Fetch:
             for number, source in enumerate(sources)
             for window in source.windows
         ]
-        self._ready = list(self._line)  # both are heaps by (source, start)
-        heapq.heapify(self._line)
+        heapq.heapify(self._line)  # by (source, start): the order of the results
+        self._ready: list[tuple[int, _Window]] = [(0, window) for window in self._line]
         heapq.heapify(self._ready)
         self._busy = 0
         self._buffered = 0
@@ -125,6 +141,7 @@ class Fetch:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._stop.now()
         for thread in self._threads:
             thread.join()
         self._decoders.shutdown(wait=True, cancel_futures=True)
@@ -132,10 +149,14 @@ class Fetch:
     def __iter__(self) -> Iterator[tuple[int, pa.Table]]:
         while (taken := self._take()) is not None:
             window, future, size = taken
-            table = future.result()
-            if self._bounded:
-                self._release(size)
-            table = join_page(table, window.before, page=window.chain.pages)
+            try:
+                table = join_page(future.result(), window.before, page=window.chain.pages)
+            except TsBulkError as error:
+                self._fail(window, error)
+                continue
+            finally:
+                if self._bounded:
+                    self._release(size)
             if table.num_rows:
                 window.before = times_of(table)
                 table = trim(table, window.chain.window)
@@ -151,9 +172,9 @@ class Fetch:
                 if not self._line:
                     return None
                 front = self._line[0]
-                if front.tables:
+                if front.tables and front.source not in self.errors:
                     return front, *front.tables.popleft()
-                if front.complete:
+                if front.complete or front.source in self.errors:
                     heapq.heappop(self._line)
                     self._changed.notify_all()  # the new front may pass the memory bound
                 else:
@@ -168,23 +189,32 @@ class Fetch:
                 if self._on_page is not None:
                     self._on_page(len(page.body))
                 with self._changed:
-                    self._busy -= 1
                     self._accept(window, page)
                     self._changed.notify_all()
             except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
                 with self._changed:
-                    self._failure = self._failure or error
-                    self._closed = True
-                    self._changed.notify_all()
-                return
+                    self._busy -= 1
+                self._fail(window, error)
+
+    def _fail(self, window: _Window, error: BaseException) -> None:
+        """Stop everything, or with `collect` leave this source out."""
+        with self._changed:
+            if self._collect and isinstance(error, TsBulkError):
+                self.errors.setdefault(window.source, error)
+                self._ready = [entry for entry in self._ready if entry[1].source != window.source]
+                heapq.heapify(self._ready)
+            else:
+                self._failure = self._failure or error
+                self._closed = True
+            self._changed.notify_all()
 
     def _next_window(self) -> _Window | None:
         """Wait for the earliest window that may be worked on; None when no work will come any more."""
         with self._changed:
             while not self._closed:
-                if self._ready and (self._buffered < _AHEAD_BYTES or self._ready[0] is self._line[0]):
+                if self._ready and (self._buffered < _AHEAD_BYTES or self._ready[0][1] is self._line[0]):
                     self._busy += 1
-                    return heapq.heappop(self._ready)
+                    return heapq.heappop(self._ready)[1]
                 if not self._ready and not self._busy:
                     return None
                 self._changed.wait()
@@ -193,18 +223,29 @@ class Fetch:
     def _accept(self, window: _Window, page: RawPage) -> None:
         """File a page with its window, and put what follows it back into the queue (lock held)."""
         size = len(page.body)
-        self._buffered += size
-        window.pages.append(page)
         before = window.chain.rest.start_ns
         more = window.chain.advance(page)
+        self._busy -= 1
+        if window.source in self.errors:
+            return
+        self._buffered += size
+        window.pages.append(page)
         if more:
             window.page_ns = window.chain.rest.start_ns - before
             window.page_bytes = max(1, size)
-            heapq.heappush(self._ready, window)
+            self._queue(window)
             self._share(window)
         if not more or sum(len(one.body) for one in window.pages) >= _GROUP_BYTES:
             self._decode(window)
+        if self._buffered >= _AHEAD_BYTES:  # many windows hold a little each: none may wait for its group to fill
+            for _, waiting in self._ready:
+                if waiting.pages:
+                    self._decode(waiting)
         window.complete = not more
+
+    def _queue(self, window: _Window) -> None:
+        """Put a window back: the earliest first where results must come in order, else all in turn (lock held)."""
+        heapq.heappush(self._ready, (0 if self._bounded else window.chain.pages, window))
 
     def _share(self, window: _Window) -> None:
         """Cut what is left of a window among the workers with nothing to do (lock held)."""
@@ -221,7 +262,7 @@ class Fetch:
         for other in others:
             fresh = _Window(window.source, Chain(other), other.start_ns)
             heapq.heappush(self._line, fresh)
-            heapq.heappush(self._ready, fresh)
+            self._queue(fresh)
 
     def _decode(self, window: _Window) -> None:
         """Send the pages held to a decoder (lock held)."""

@@ -207,7 +207,7 @@ def wait_for_jobs(
     ended = {
         job.id: job
         for job in await_jobs(
-            con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=con.config.max_connections
+            con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=con.config.max_workers
         )
     }
     names = ("id", "status", "message", "start_time", "last_modified")

@@ -17,6 +17,7 @@ from tsbulk_frames.messages import (
     RetrieveTimeseriesRequest,
     read_query,
 )
+from tsbulk_frames.stop import Stop
 from tsbulk_frames.wire import next_link
 
 __all__ = [
@@ -96,6 +97,7 @@ class ReadOperationsClient(Client):
         to: str,
         limit: int | None = None,
         select: Sequence[str] | None = None,
+        stop: Stop | None = None,
     ) -> tuple[bytes, str | None]:
         """Fetch one page without looking into it.
 
@@ -109,6 +111,8 @@ class ReadOperationsClient(Client):
             Records to return at most.
         select : sequence of str, optional
             Names of the properties.
+        stop : Stop, optional
+            Ends the request when thrown by another thread.
 
         Returns
         -------
@@ -129,7 +133,7 @@ class ReadOperationsClient(Client):
         Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``.
         """
         query = read_query(from_, to, limit=limit, select=select)
-        answer = self._transport.request("GET", (*_BASE, "timeseries", entity, property_set), query=query)
+        answer = self._transport.request("GET", (*_BASE, "timeseries", entity, property_set), query=query, stop=stop)
         return answer.content, next_link(answer.headers.get("Link"))
 
 

@@ -1,155 +1,26 @@
-"""Reading: a range of one or more series becomes a DataFrame; floor 7.
+"""Reading: a range of one or more series becomes a DataFrame, or a stream of frames or Arrow batches; floor 7.5.
 
 ``connect → windows → pages → decode → Arrow → DataFrame``: the stations are `paging`, `fetch`, `codec`, `frames`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import Literal, TypeAlias
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsbulk_frames.codec import RawPage, split_page, unify
 from tsbulk_frames.connection import Connection, use_connection
-from tsbulk_frames.errors import ConfigError, FrameError
-from tsbulk_frames.fetch import Fetch, Source, limited
+from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.frames import Backend, to_frame
-from tsbulk_frames.model import (
-    QC_SUFFIX,
-    TIME,
-    Inclusive,
-    Moment,
-    Series,
-    TimeRange,
-    format_time,
-    is_quality_code,
-    parse_moment,
-)
-from tsbulk_frames.paging import Query, cut_range
+from tsbulk_frames.model import TIME, Inclusive, Moment
 from tsbulk_frames.progress import Progress, meter
+from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
+from tsbulk_frames.schema import Types, conform, types_of
 
-__all__ = ["Quality", "read_timeseries"]
-
-Quality: TypeAlias = Literal["columns", "drop"]
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What a caller asked for, checked before any request."""
-
-    series: tuple[Series, ...]
-    several: bool
-    range: TimeRange
-    select: tuple[str, ...] | None
-    limit: int | None
-    quality: Quality
-    attrs: dict[str, object]
-
-    def source(self, series: Series, connection: Connection) -> Source:
-        """How to ask for the pages of one series."""
-
-        def fetch(query: Query, number: int) -> RawPage:
-            body, link = connection.reads.fetch_page(
-                series.entity,
-                series.property_set,
-                from_=query.from_,
-                to=query.to,
-                limit=query.limit,
-                select=self.select,
-            )
-            page = split_page(body, page=number)
-            return replace(page, next_record=link) if page.next_record is None and link else page
-
-        return Source(fetch, cut_range(self.range))
-
-    def shape(self, tables: Sequence[pa.Table]) -> pa.Table:
-        """Settle types over all tables, and columns as the caller asked for them."""
-        table = unify(tables)
-        names = [name for name in table.column_names if name != TIME]
-        if self.select is not None:
-            wanted = [name for one in self.select for name in (one, one + QC_SUFFIX)]
-            names = [name for name in dict.fromkeys(wanted) if name in names or name in self.select]
-        if self.quality == "drop":
-            names = [name for name in names if not is_quality_code(name)]
-        for name in names:
-            if name not in table.column_names:  # selected, but nothing in the range has it: missing everywhere
-                table = table.append_column(name, pa.nulls(table.num_rows))
-        return table.select([TIME, *names])
-
-
-def _check(
-    entity: str | Sequence[str],
-    property_set: str,
-    start: Moment,
-    end: Moment,
-    select: str | Sequence[str] | None,
-    inclusive: Inclusive,
-    limit: int | None,
-    quality: Quality,
-) -> _Read:
-    """Refuse what cannot work before anything is sent."""
-    several = not isinstance(entity, str)
-    given: object = entity
-    if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise FrameError(f"entity={entity!r} is a {type(entity).__name__}; give a str, or a list of them")
-    entities = [entity] if isinstance(entity, str) else list(entity)
-    if not entities or len(set(map(str, entities))) != len(entities):
-        raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
-    if select is not None:
-        select = (select,) if isinstance(select, str) else tuple(select)
-        bad = [name for name in select if not isinstance(name, str) or not name or "," in name or name == TIME]
-        if bad or not select or len(set(select)) != len(select):
-            raise FrameError(
-                f"select={select!r} cannot be asked for; give one or more different property names, without commas "
-                f"({TIME} always comes along)"
-            )
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
-        raise FrameError(f"limit={limit!r} is not a count; give a positive int, or None for all records")
-    if quality not in ("columns", "drop"):
-        raise FrameError(f"quality={quality!r} is not known; accepted are 'columns' and 'drop'")
-    span = TimeRange.parse(start, end, inclusive)
-    return _Read(
-        series=tuple(Series(one, property_set) for one in entities),
-        several=several,
-        range=span,
-        select=select,
-        limit=None if limit is None else int(limit),
-        quality=quality,
-        attrs={
-            "entity": entities if several else entity,
-            "property_set": property_set,
-            "range": [format_time(parse_moment(start, "start")), format_time(parse_moment(end, "end"))],
-            "inclusive": inclusive,
-        },
-    )
-
-
-def _check_look(tz: str | tzinfo, dtype_backend: Backend | None) -> None:
-    """Refuse a zone or back end that pandas does not know, before anything is sent."""
-    try:
-        known = isinstance(tz, str | tzinfo) and pd.Timestamp(0, tz="UTC").tz_convert(tz) is not None
-    except (KeyError, ValueError, OSError):  # zoneinfo's and pandas' ways to say so
-        known = False
-    if not known:
-        raise FrameError(f"tz={tz!r} is no time zone; give a name like 'Europe/Berlin', 'UTC', or a tzinfo")
-    if dtype_backend not in (None, "numpy_nullable", "pyarrow"):
-        raise FrameError(
-            f"dtype_backend={dtype_backend!r} is not known; accepted are None, 'numpy_nullable', 'pyarrow'"
-        )
-
-
-def check_workers(max_workers: int | None, connection: Connection) -> int:
-    """How many requests may be under way at once: what the call asks for, else the connection's setting."""
-    if max_workers is None:
-        return connection.config.max_connections
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-        raise ConfigError(f"max_workers={max_workers!r} is not a count; give a positive int, or None for the default")
-    return max_workers
+__all__ = ["iter_timeseries", "read_arrow", "read_timeseries"]
 
 
 def read_timeseries(
@@ -164,6 +35,7 @@ def read_timeseries(
     quality: Quality = "columns",
     tz: str | tzinfo = "UTC",
     dtype_backend: Backend | None = None,
+    errors: Literal["raise", "collect"] = "raise",
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
@@ -195,8 +67,11 @@ def read_timeseries(
         Zone of the index. The instants stay the same.
     dtype_backend : {"numpy_nullable", "pyarrow"}, optional
         As in pandas' own readers. Default: NumPy types, nullable ones only where integers or booleans have gaps.
+    errors : {"raise", "collect"}
+        What to do when an entity of several cannot be read: raise, or leave it out and tell why in
+        ``attrs["errors"]``, by entity.
     max_workers : int, optional
-        Requests under way at once. Default: ``max_connections`` of the connection's settings (8).
+        Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
         True: a progress bar (tqdm). A function: called with the bytes of each page.
     connection : Connection, optional
@@ -240,29 +115,248 @@ def read_timeseries(
     >>> df["rate"].tolist()
     [1.5, 2.5, 3.5]
     """
-    read = _check(entity, property_set, start, end, select, inclusive, limit, quality)
-    _check_look(tz, dtype_backend)
-    connection = use_connection(connection)
-    workers = check_workers(max_workers, connection)
-    tables: list[pa.Table] = []
-    counts = [0] * len(read.series)
-    sources = [read.source(series, connection) for series in read.series]
+    read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
+    check_look(tz, dtype_backend)
+    if errors not in ("raise", "collect"):
+        raise FrameError(f"errors={errors!r} is not known; accepted are 'raise' and 'collect'")
+    con = use_connection(connection)
+    workers = check_workers(max_workers, con)
+    failed: dict[int, TsBulkError] | None = {} if errors == "collect" else None
+    parts: list[list[pa.Table]] = [[] for _ in read.series]
     with meter(progress, f"read {property_set}", unit="B") as advance:
-        if read.limit is None:
-            with Fetch(sources, workers=workers, on_page=advance) as fetch:
-                for number, table in fetch:
-                    tables.append(table)
-                    counts[number] += table.num_rows
-        else:
-            for number, source in enumerate(sources):
-                for table in limited(source, read.limit, advance):
-                    tables.append(table)
-                    counts[number] += table.num_rows
-    shaped = read.shape(tables)
-    del tables
-    frame = to_frame(shaped, tz=tz, dtype_backend=dtype_backend)
+        for number, table in stream_tables(read, con, workers=workers, advance=advance, bounded=False, errors=failed):
+            parts[number].append(table)
+    for number in failed or ():
+        parts[number].clear()
+    counts = [sum(table.num_rows for table in tables) for tables in parts]
+    tables = [table for some in parts for table in some]
+    parts.clear()
+    shaped = [read.shape(tables)]
+    tables.clear()
+    frame = to_frame(shaped.pop(), tz=tz, dtype_backend=dtype_backend)
     if read.several:
-        owner = pd.Index([series.entity for series in read.series]).repeat(counts)
-        frame.index = pd.MultiIndex.from_arrays([owner, frame.index], names=["entity", TIME])
+        frame = _by_entity(frame, read, counts)
     frame.attrs.update(read.attrs)
+    if failed is not None:
+        frame.attrs["errors"] = {read.series[number].entity: str(error) for number, error in failed.items()}
     return frame
+
+
+def _by_entity(frame: pd.DataFrame, read: ReadRequest, counts: Sequence[int]) -> pd.DataFrame:
+    """Put the entity before the time in the row index."""
+    owner = pd.Index([series.entity for series in read.series]).repeat(counts)
+    frame.index = pd.MultiIndex.from_arrays([owner, frame.index], names=["entity", TIME])
+    return frame
+
+
+def iter_timeseries(
+    entity: str | Sequence[str],
+    property_set: str,
+    start: Moment,
+    end: Moment,
+    *,
+    rows: int = 1_000_000,
+    select: str | Sequence[str] | None = None,
+    inclusive: Inclusive = "left",
+    limit: int | None = None,
+    quality: Quality = "columns",
+    tz: str | tzinfo = "UTC",
+    dtype_backend: Backend | None = None,
+    max_workers: int | None = None,
+    progress: Progress = None,
+    connection: Connection | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Read the history of an aspect as frames one after the other, in bounded memory.
+
+    While one frame is worked on the next are fetched, but never more than a bounded amount ahead. Leaving the loop
+    early stops all work at once.
+
+    Parameters
+    ----------
+    entity, property_set, start, end, select, inclusive, limit, quality, tz, dtype_backend, max_workers, progress, \
+connection
+        As for `read_timeseries`. Several entities come one after the other.
+    rows : int
+        Most rows of a frame; all but the last have exactly so many.
+
+    Yields
+    ------
+    pandas.DataFrame, shape (n_rows, n_properties [+ n_quality_codes])
+        As `read_timeseries` returns them; together they are what it would return. The columns are those of the
+        asset's aspect, the same in every frame. An empty range yields nothing.
+
+    Raises
+    ------
+    FrameError
+        An argument cannot be used; at the call, before any request.
+    DecodeError
+        A value does not fit the data type its aspect declares.
+    NotFoundError, PageError, AuthError, ThrottledError, ServiceError, TransportError
+        As for `read_timeseries`.
+
+    Notes
+    -----
+    Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``, types from
+    ``GET /api/assetmanagement/v3/assets/{id}/aspects``. Where the asset model cannot be read, the first few megabytes
+    settle the columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import tsbulk_frames as tsb
+    >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+    ...     sandbox.add_asset("pump-1", twin_type="simulation", aspects={"flow": {"rate": "DOUBLE"}})
+    ...     times = pd.date_range("2026-03-01", periods=5, freq="s", tz="UTC")
+    ...     data = pd.DataFrame({"rate": [1.0, 2.0, 3.0, 4.0, 5.0]}, index=times)
+    ...     report = tsb.write_timeseries(data, "pump-1", "flow", connection=con)
+    ...     frames = tsb.iter_timeseries("pump-1", "flow", "2026-03-01", "2026-03-02", rows=2, connection=con)
+    ...     [len(frame) for frame in frames]
+    [2, 2, 1]
+    """
+    read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
+    check_look(tz, dtype_backend)
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise FrameError(f"rows={rows!r} is not a count; give a positive int")
+    con = use_connection(connection)
+    workers = check_workers(max_workers, con)
+    return _frames(read, con, workers, rows, tz, dtype_backend, progress)
+
+
+def _frames(
+    read: ReadRequest,
+    connection: Connection,
+    workers: int,
+    rows: int,
+    tz: str | tzinfo,
+    dtype_backend: Backend | None,
+    progress: Progress,
+) -> Iterator[pd.DataFrame]:
+    """Gather tables until a frame is full."""
+    held: list[tuple[int, pa.Table]] = []
+    size = 0
+
+    def flush(count: int) -> pd.DataFrame:
+        nonlocal held, size
+        tables, counts, rest = [], [0] * len(read.series), []
+        for number, table in held:
+            taken = table.slice(0, count)
+            count -= taken.num_rows
+            counts[number] += taken.num_rows
+            tables.append(taken)
+            if taken.num_rows < table.num_rows:
+                rest.append((number, table.slice(taken.num_rows)))
+        held, size = rest, sum(table.num_rows for _, table in rest)
+        frame = to_frame(pa.concat_tables(tables), tz=tz, dtype_backend=dtype_backend)
+        if read.several:
+            frame = _by_entity(frame, read, counts)
+        frame.attrs.update(read.attrs)
+        return frame
+
+    _, stream = _typed_stream(read, connection, workers, progress)
+    for number, table in stream:
+        held.append((number, table))
+        size += table.num_rows
+        while size >= rows:
+            yield flush(rows)
+    if size:
+        yield flush(size)
+
+
+def read_arrow(
+    entity: str | Sequence[str],
+    property_set: str,
+    start: Moment,
+    end: Moment,
+    *,
+    select: str | Sequence[str] | None = None,
+    inclusive: Inclusive = "left",
+    limit: int | None = None,
+    quality: Quality = "columns",
+    max_workers: int | None = None,
+    progress: Progress = None,
+    connection: Connection | None = None,
+) -> pa.RecordBatchReader:
+    """Read the history of an aspect as a stream of Arrow batches, in bounded memory and without pandas.
+
+    Whatever reads Arrow takes it: ``polars.from_arrow(reader)``, ``duckdb.sql("select … from reader")``,
+    ``pyarrow.parquet``. Batches are fetched as they are consumed, a bounded amount ahead; dropping the reader stops
+    all work.
+
+    Parameters
+    ----------
+    entity, property_set, start, end, select, inclusive, limit, quality, max_workers, progress, connection
+        As for `read_timeseries`. Several entities come one after the other, with a column ``entity`` before ``_time``.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        ``_time`` is ``timestamp[ns, UTC]``, strictly increasing (within an entity). One schema for all batches, by
+        the data types of the aspect: BOOLEAN bool, INT and LONG int64, DOUBLE float64, all others string; quality
+        codes int64, beside their property.
+
+    Raises
+    ------
+    FrameError
+        An argument cannot be used; before any request.
+    DecodeError
+        A value does not fit its data type; while the stream is consumed.
+    NotFoundError, PageError, AuthError, ThrottledError, ServiceError, TransportError
+        As for `read_timeseries`; here, or while the stream is consumed.
+
+    Notes
+    -----
+    Source: as for `iter_timeseries`.
+
+    Examples
+    --------
+    >>> import tsbulk_frames as tsb
+    >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+    ...     sandbox.add_asset("pump-1", aspects={"flow": {"rate": "DOUBLE"}}, quality_codes=False)
+    ...     reader = tsb.read_arrow("pump-1", "flow", "2026-03-01", "2026-03-02", connection=con)
+    ...     print(reader.schema.field("rate").type, reader.read_all().num_rows)
+    double 0
+    """
+    read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
+    con = use_connection(connection)
+    workers = check_workers(max_workers, con)
+    types, stream = _typed_stream(read, con, workers, progress)
+    fields = ([pa.field("entity", pa.string())] if read.several else []) + [
+        pa.field(name, kind) for name, kind in types.items()
+    ]
+    schema = pa.schema(fields)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number, table in stream:
+            if read.several:
+                owner = pa.repeat(pa.scalar(read.series[number].entity, pa.string()), table.num_rows)
+                table = table.add_column(0, "entity", owner)
+            yield from table.cast(schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _typed_stream(
+    read: ReadRequest, connection: Connection, workers: int, progress: Progress
+) -> tuple[Types, Iterator[tuple[int, pa.Table]]]:
+    """Types of all columns, and tables that have exactly these."""
+    known = types_of(read, connection)
+
+    def tables() -> Iterator[tuple[int, pa.Table]]:
+        with meter(progress, f"read {read.series[0].property_set}", unit="B") as advance:
+            yield from stream_tables(read, connection, workers=workers, advance=advance)
+
+    stream = tables()
+    head: list[tuple[int, pa.Table]] = []
+    if known is None:  # no asset model: what comes first settles the types
+        head = [one for one in [next(stream, None)] if one is not None]
+        known = {field.name: field.type for field in read.shape([table for _, table in head]).schema}
+    types = known
+
+    def typed() -> Iterator[tuple[int, pa.Table]]:
+        for number, table in head:
+            yield number, conform(table, types)
+        head.clear()
+        for number, table in stream:
+            yield number, conform(table, types)
+
+    return types, typed()

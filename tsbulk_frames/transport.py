@@ -1,4 +1,4 @@
-"""Requests on the wire; the only file that knows ``requests``.
+"""Requests on the wire; with the session beside it the only file that knows ``requests``.
 
 One `Transport` a connection: a pooled session, the token, the retries, the deadlines and the pauses the service asks
 for are shared by all threads that use it. What comes out is an `Answer` or one of this library's errors.
@@ -10,16 +10,13 @@ import json as jsonlib
 import logging
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
-import requests.auth
 import requests.utils
 import urllib3.exceptions
 
@@ -27,7 +24,10 @@ from tsbulk_frames.auth import Credentials, Token, TokenCache, TokenRequest, Use
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.failures import Refusal, Silence, detail_of, innermost, redacted_url, request_id_of
-from tsbulk_frames.retry import Failure, Retry, Throttle, repeat, repeatable_status, retry_after
+from tsbulk_frames.gate import gate_to
+from tsbulk_frames.retry import Failure, Retry, repeat, repeatable_status, retry_after
+from tsbulk_frames.session import UNUSABLE, Bearer, never_sent, prepare_session
+from tsbulk_frames.stop import Stop
 from tsbulk_frames.wire import Body, header_value, path_of, query_of
 
 __all__ = ["Answer", "Transport"]
@@ -71,21 +71,11 @@ class _Call:
     retry: Retry
     accept: Collection[int] = ()
     token_endpoint: bool = False
+    stop: Stop | None = None
 
 
 class _TooLarge(Exception):
     """An answer beyond ``max_answer_bytes``: raised between two chunks, gone before anybody sees it."""
-
-
-class _Bearer(requests.auth.AuthBase):
-    """Sets the token as an auth object, because requests would replace a mere header by what ~/.netrc says."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 _Outcome: TypeAlias = Answer | Failure
@@ -140,18 +130,13 @@ class Transport:
         self._sleep = sleep
         self._wall_clock = wall_clock
         self._draw = random.SystemRandom().uniform
-        self._slots = threading.BoundedSemaphore(config.max_connections)
-        self._throttle = Throttle(clock)
+        self._gate = gate_to(config.host_url, config.max_connections, clock)
+        self._throttle = self._gate.throttle
         self._secrets = secrets_of(credentials)
         self._tokens = None if isinstance(credentials, UserToken) else TokenCache(self._fetch_token, clock=clock)
         self._verify = config.authorities(os.environ)
         self._closed = False
-        self._session = session_factory()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=config.max_connections, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session = prepare_session(session_factory(), config.max_connections)
 
     def __repr__(self) -> str:
         return f"Transport({self.config.host_url!r}, {self._credentials!r})"
@@ -181,6 +166,7 @@ class Transport:
         json: object = None,
         retry: Retry = "always",
         accept: Collection[int] = (),
+        stop: Stop | None = None,
     ) -> Answer:
         """Send a request and wait for its whole answer.
 
@@ -203,6 +189,8 @@ class Transport:
             connection, 429).
         accept : collection of int, optional
             Statuses to return like a success.
+        stop : Stop, optional
+            Ends the request, and its pauses, when thrown by another thread.
 
         Returns
         -------
@@ -231,7 +219,11 @@ class Transport:
         if kind is not None and not any(name.lower() == "content-type" for name in sent):
             sent["Content-Type"] = kind
         url = self.config.host_url + path_of(segments) + query_of(query or {})
-        return self._carry(_Call(method.upper(), url, sent, Body(body), retry, accept), self._authorized_try)
+        call = _Call(method.upper(), url, sent, Body(body), retry, accept, stop=stop)
+        if stop is None:
+            return self._carry(call, self._authorized_try)
+        with stop.over():
+            return self._carry(call, self._authorized_try)
 
     def _carry(self, call: _Call, attempt: Callable[[_Call], _Outcome]) -> Answer:
         """Try until there is an answer, an error that stays, or no budget left."""
@@ -241,7 +233,7 @@ class Transport:
             max_attempts=self.config.max_attempts,
             budget=self.config.retry_budget,
             clock=self._clock,
-            sleep=self._sleep,
+            sleep=self._pause(call),
             draw=self._draw,
         )
 
@@ -288,9 +280,9 @@ class Transport:
 
     def _try(self, call: _Call, token: str | None = None) -> _Outcome:
         """Send once, when there is a free slot and no pause on; the slot is kept meanwhile, as nobody may send."""
-        with self._slots:
+        with self._gate.slot():
             if pause := self._throttle.remaining:
-                self._sleep(pause)
+                self._pause(call)(pause)
             if self._closed:
                 raise ConfigError("this connection is closed; open a new one")
             began = self._clock()
@@ -299,6 +291,10 @@ class Transport:
                 "%s %s -> %s in %.3f s", call.method, redacted_url(call.url), outcome.status, self._clock() - began
             )
             return outcome
+
+    def _pause(self, call: _Call) -> Callable[[float], None]:
+        """How this call sleeps: interruptibly where it can be stopped, and time is not injected."""
+        return call.stop.sleep if call.stop is not None and self._sleep is time.sleep else self._sleep
 
     def _exchange(self, call: _Call, token: str | None, deadline: float) -> _Outcome:
         """One request and its whole answer; every exception of the libraries below ends here."""
@@ -314,7 +310,7 @@ class Transport:
                 if 200 <= status < 300 or status in call.accept:
                     return Answer(status, response.headers, self._read(response, in_time))
                 return self._refused(call, response, in_time, token)
-        except _UNUSABLE as error:
+        except UNUSABLE as error:
             text = innermost(error, self._hidden(token))
             return Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
         except _TooLarge as error:
@@ -336,7 +332,7 @@ class Transport:
             call.url,
             headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
             data=call.body.open(in_time),
-            auth=_Bearer(token) if token is not None else None,
+            auth=Bearer(token) if token is not None else None,
             timeout=(
                 min(config.connect_timeout, config.request_deadline),
                 min(config.read_timeout, config.request_deadline),
@@ -392,26 +388,10 @@ class Transport:
     def _unanswered(self, call: _Call, error: Exception, text: str, status: int | None) -> Failure:
         """Judge a request without a usable answer: may it have been carried out, may it be sent again."""
         certificate = _CERTIFICATE in text
-        unsent = certificate or _never_sent(error)
-        again = not certificate and (call.retry == "always" or (call.retry == "unsent" and unsent))
+        unsent = certificate or never_sent(error)
+        stopped = call.stop is not None and call.stop.asked
+        again = not certificate and not stopped and (call.retry == "always" or (call.retry == "unsent" and unsent))
         unknown = not unsent and call.method != "GET" and not call.token_endpoint
         cause = type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
         silence = Silence(call.method, redacted_url(call.url), text, cause, unknown=unknown, certificate=certificate)
         return Failure(again, None, status, silence.error)
-
-
-_UNUSABLE = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-)
-"""What requests raises for an address, a header or a proxy it cannot work with: nothing was sent."""
-
-
-def _never_sent(error: BaseException) -> bool:
-    """Whether no connection came about, so that the service cannot have seen the request."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)

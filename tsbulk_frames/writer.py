@@ -31,8 +31,8 @@ from tsbulk_frames.model import NS_PER_SECOND, Closed, Series, TwinType
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import check_age
 from tsbulk_frames.progress import Progress, meter
-from tsbulk_frames.reader import check_workers
 from tsbulk_frames.report import ImportReport, PartitionReport, failure, job_error
+from tsbulk_frames.request import check_workers
 from tsbulk_frames.sources import WriteData, open_source
 from tsbulk_frames.staging import ImportFile, StagedPartition, stage
 
@@ -141,7 +141,7 @@ def write_timeseries(
     keep_files : bool
         Leave the import files in the file service. Default: those of jobs that succeeded are deleted there.
     max_workers : int, optional
-        Requests under way at once. Default: ``max_connections`` of the connection's settings (8).
+        Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
         True: a progress bar (tqdm). A function: called with the bytes of each partition whose job was started.
     connection : Connection, optional

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests_mock
-from conftest import Clock, Seen, Server, reply
+from wireside import Clock, Seen, Server, reply
 
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.files import FileServiceClient, StoredFile

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import requests
 import requests_mock
-from conftest import Clock, Seen, Server, reply
+from wireside import Clock, Seen, Server, reply
 
 from tsbulk_frames.auth import AppCredentials, TenantCredentials, UserToken
 from tsbulk_frames.errors import (

@@ -32,6 +32,9 @@ FLOORS = {
     "config": 3,
     "retry": 3,
     "failures": 3,
+    "stop": 3,
+    "session": 3.5,
+    "gate": 3.5,
     "transport": 4,
     "messages": 4.1,
     "client": 4.2,
@@ -45,7 +48,9 @@ FLOORS = {
     "connection": 6,
     "fetch": 6,
     "importjob": 6.5,
-    "reader": 7,
+    "request": 7,
+    "schema": 7.2,
+    "reader": 7.5,
     "writer": 7.5,
     "demo": 8,
     "cli": 8.5,
@@ -104,9 +109,9 @@ def test_pure_files_do_no_input_or_output(name: str) -> None:
 
 
 def test_only_transport_knows_requests() -> None:
-    """One file speaks to the HTTP library."""
+    """The transport, and the session beneath it, speak to the HTTP library: nobody else."""
     knowing = {path.stem for path in MODULES if "requests" in {name.split(".")[0] for name in imports_of(path)}}
-    assert knowing == {"transport"}
+    assert knowing == {"session", "transport"}
 
 
 @pytest.mark.parametrize("path", [*MODULES, *SANDBOX], ids=lambda path: f"{path.parent.name}/{path.stem}")

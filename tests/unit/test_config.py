@@ -15,7 +15,7 @@ def test_defaults_are_the_vendors_gateway() -> None:
     """Region eu1, the calendar's days, eight connections."""
     config = RestClientConfig()
     assert config.host_url == "https://gateway.eu1.mindsphere.io"
-    assert (config.closed, config.max_connections, config.request_deadline) == ("left", 8, 70.0)
+    assert (config.closed, config.max_workers, config.max_connections, config.request_deadline) == ("left", 8, 32, 70.0)
     assert not config.loopback
 
 
@@ -87,7 +87,7 @@ def test_only_the_retry_budget_may_be_zero() -> None:
         RestClientConfig(connect_timeout=0)
 
 
-@pytest.mark.parametrize("name", ["max_attempts", "max_connections", "max_answer_bytes"])
+@pytest.mark.parametrize("name", ["max_attempts", "max_workers", "max_connections", "max_answer_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "8", True, None, 2**50])
 def test_counts_are_ints_within_bounds(name: str, value: object) -> None:
     """Each is at least 1."""

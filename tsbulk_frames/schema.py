@@ -1,0 +1,129 @@
+"""One schema for a stream: the types the asset model declares, and how tables are brought to them; floor 7.2."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tsbulk_frames.assets import Variable
+from tsbulk_frames.connection import Connection
+from tsbulk_frames.errors import DecodeError, NotFoundError, ServiceError
+from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, floats_hold, missing, settle, widen
+from tsbulk_frames.model import QC_SUFFIX, TIME, Series, is_quality_code
+from tsbulk_frames.request import ReadRequest
+
+__all__ = ["Types", "conform", "types_of"]
+
+Types: TypeAlias = dict[str, pa.DataType]
+"""Arrow type of each column, in order, ``_time`` first."""
+
+_TYPES: Types = {
+    "BOOLEAN": pa.bool_(),
+    "INT": pa.int64(),
+    "LONG": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "STRING": pa.string(),
+    "BIG_STRING": pa.string(),
+    "TIMESTAMP": pa.string(),
+}
+
+
+def types_of(read: ReadRequest, connection: Connection) -> Types | None:
+    """Ask the asset model for the types of what is to be read.
+
+    Parameters
+    ----------
+    read : ReadRequest
+        Which series, and which of their properties.
+    connection : Connection
+        Where.
+
+    Returns
+    -------
+    dict or None
+        None: the asset model cannot be read with these credentials, or does not know the aspect.
+
+    Notes
+    -----
+    Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
+    """
+    found: dict[str, list[pa.DataType]] = {}
+    try:
+        for series in read.series:
+            for variable in _variables(series, connection):
+                found.setdefault(variable.name, []).append(_TYPES.get(variable.data_type, EXACT))
+                if variable.quality_code:
+                    found.setdefault(variable.name + QC_SUFFIX, []).append(pa.int64())
+    except ServiceError:
+        return None
+    names = [name for name in arrange(found) if name != TIME]
+    if read.select is not None:
+        if not set(read.select) <= set(found):
+            return None
+        names = [name for one in read.select for name in (one, one + QC_SUFFIX) if name in found]
+    if read.quality == "drop":
+        names = [name for name in names if not is_quality_code(name)]
+    one_value = {kind: pa.chunked_array([pa.array([None], kind)]) for kind in _TYPES.values()}
+    return {TIME: TIME_TYPE} | {
+        name: found[name][0] if len(set(found[name])) == 1 else settle([one_value[kind] for kind in found[name]])
+        for name in dict.fromkeys(names)
+    }
+
+
+def _variables(series: Series, connection: Connection) -> tuple[Variable, ...]:
+    """Variables of one aspect."""
+    for aspect in connection.assets.get_aspects(series.entity):
+        if aspect.name == series.property_set:
+            return aspect.variables
+    raise NotFoundError(f"asset {series.entity!r} has no aspect {series.property_set!r}", status=404)
+
+
+def conform(table: pa.Table, types: Types) -> pa.Table:
+    """Bring a table to the types of its stream, without losing a digit.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As decoded.
+    types : dict
+        The columns wanted; one that the table lacks is missing in it.
+
+    Raises
+    ------
+    DecodeError
+        A value does not fit, or the table has a column that the stream does not have.
+    """
+    for name in table.column_names:
+        if name not in types and not (is_quality_code(name) and name[: -len(QC_SUFFIX)] in types):
+            raise DecodeError(
+                f"property {name!r} came up, but the stream began without it (columns: {', '.join(types)}); read it "
+                "with read_timeseries, or name the properties wanted with select=",
+                property=name,
+            )
+    columns = [
+        _fit(name, table[name], kind) if name in table.column_names else missing(table.num_rows, kind)
+        for name, kind in types.items()
+    ]
+    return pa.table(columns, schema=pa.schema(list(types.items())))
+
+
+def _fit(name: str, column: Column, kind: pa.DataType) -> Column:
+    """Bring one column to its type."""
+    if column.type == kind or column.null_count == len(column) or kind == EXACT:
+        return widen(column, kind)
+    numbers = column.type in (pa.int64(), pa.float64(), EXACT)
+    if kind == pa.float64() and numbers and floats_hold(column):
+        return widen(column, kind)
+    if kind == pa.int64() and column.type == pa.float64():
+        try:
+            return column.cast(kind)  # safe: refuses a fraction
+        except pa.ArrowInvalid:
+            pass
+    first = pc.index(pc.is_valid(column), True).as_py()
+    raise DecodeError(
+        f"property {name!r} is {kind} in this stream, but came as {column.type} (e.g. {column[first].as_py()!r}); "
+        "read it with read_timeseries, which settles types over the whole range",
+        property=name,
+    )
