@@ -20,7 +20,7 @@ import pyarrow.json as pj
 from tsbulk_frames._cut import Lines, RawPage, cut_by_quotes, cut_optimistic, find_records, is_utf8
 from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
 from tsbulk_frames._exact import parse_json, read_exact, reason
-from tsbulk_frames.errors import DecodeError, PageError
+from tsbulk_frames.errors import DecodeError, FrameError, PageError
 from tsbulk_frames.kinds import (
     EXACT,
     EXACT_FLOAT_LIMIT,
@@ -31,9 +31,11 @@ from tsbulk_frames.kinds import (
     settle,
     widen,
 )
-from tsbulk_frames.model import TIME
+from tsbulk_frames.model import TIME, parse_moment
 
-__all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "split_page", "unify"]
+__all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "first_time", "split_page", "unify"]
+
+_FIRST_TIME = re.compile(rb'"_time"\s*:\s*"([0-9TZ:.+-]+)"')
 
 _BLOCK = 1 << 20
 """Arrow parses this much at a time: small enough for the processor's cache."""
@@ -104,6 +106,31 @@ def split_page(body: bytes, *, page: int = 1) -> RawPage:
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"page {page} holds what JSON cannot spell: {reason(error)}", page=page) from error
     return RawPage(inside, 0, len(inside), following or None, page)
+
+
+def first_time(page: RawPage) -> int | None:
+    """Nanoseconds since the epoch of a page's first record, without decoding it; an estimate for planning only.
+
+    Parameters
+    ----------
+    page : RawPage
+        As `split_page` cut it.
+
+    Returns
+    -------
+    int or None
+        None: no record, or none that begins in a usual way.
+
+    Examples
+    --------
+    >>> first_time(split_page(b'{"records":[{"p":1,"_time":"1970-01-01T00:00:01Z"}]}'))
+    1000000000
+    """
+    found = _FIRST_TIME.search(page.body, page.start, min(page.stop, page.start + 65_536))
+    try:
+        return None if found is None else parse_moment(found[1].decode(), TIME)
+    except FrameError:
+        return None
 
 
 def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] | None = None) -> pa.Table:

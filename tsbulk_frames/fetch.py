@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tsbulk_frames.codec import RawPage, decode_pages
+from tsbulk_frames.codec import RawPage, decode_pages, first_time
 from tsbulk_frames.errors import TsBulkError
 from tsbulk_frames.model import TimeRange
 from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, times_of, trim
@@ -223,7 +223,9 @@ class Fetch:
     def _accept(self, window: _Window, page: RawPage) -> None:
         """File a page with its window, and put what follows it back into the queue (lock held)."""
         size = len(page.body)
-        before = window.chain.rest.start_ns
+        began = window.chain.rest.start_ns
+        if window.chain.pages == 0:
+            began = max(began, first_time(page) or began)
         more = window.chain.advance(page)
         self._busy -= 1
         if window.source in self.errors:
@@ -231,7 +233,7 @@ class Fetch:
         self._buffered += size
         window.pages.append(page)
         if more:
-            window.page_ns = window.chain.rest.start_ns - before
+            window.page_ns = max(1, window.chain.rest.start_ns - began)
             window.page_bytes = max(1, size)
             self._queue(window)
             self._share(window)
@@ -251,12 +253,11 @@ class Fetch:
         """Cut what is left of a window among the workers with nothing to do (lock held)."""
         rest = window.chain.rest
         spare = self._workers - self._busy - len(self._ready)
-        pieces = spare + 1
-        if window.chain.pages > 1:  # a first page tells where it ended, not where its records began
-            pieces = min(pieces, (rest.stop_ns - rest.start_ns) // max(1, window.page_ns))
+        pieces = min(spare + 1, (rest.stop_ns - rest.start_ns) // window.page_ns)
         if pieces < 2:
             return
-        piece_ns = window.page_ns * max(1, 2 * _GROUP_BYTES // window.page_bytes) if self._bounded else None
+        # Of records as dense as these a piece is two groups, at least two pages; what may be empty is the last's.
+        piece_ns = window.page_ns * max(2, 2 * _GROUP_BYTES // window.page_bytes)
         mine, *others = split_rest(rest, pieces, piece_ns)
         window.chain.window = TimeRange(window.chain.window.start_ns, mine.stop_ns)
         for other in others:

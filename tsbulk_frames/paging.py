@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from tsbulk_frames.codec import RawPage, decode_pages, unify
 from tsbulk_frames.errors import FrameError, PageError
-from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_MS, TIME, TimeRange, format_time, parse_moment
+from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_HOUR, NS_PER_MS, TIME, TimeRange, format_time, parse_moment
 
 __all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_rest", "times_of", "trim"]
 
 # `from` and `to` are each moved outwards by up to 2 ms, and must still be under the service's 90 days apart.
 _LONGEST_NS = MAX_WINDOW_NS - 1_000 * NS_PER_MS
+_SHORTEST_NS = 3 * NS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,19 @@ class Query:
     limit: int | None = None
 
 
-def cut_range(whole: TimeRange, longest_ns: int = _LONGEST_NS) -> list[TimeRange]:
-    """Cut a range into the fewest windows of equal length that one chain of pages may span.
+def cut_range(whole: TimeRange, pieces: int = 1, longest_ns: int = _LONGEST_NS) -> list[TimeRange]:
+    """Cut a range into windows of equal length, each of them one chain of pages.
 
     Parameters
     ----------
     whole : TimeRange
         Half open, like the windows returned: they touch, in time order, and together are `whole`.
+    pieces : int
+        How many are welcome, so that all connections have work from the start; a window is not made shorter than
+        three hours for that.
     longest_ns : int
-        Length a window may have. Default: just under the service's 90 days (``GET /timeseries``).
+        Length a window may have, whatever `pieces` says. Default: just under the service's 90 days
+        (``GET /timeseries``).
 
     Returns
     -------
@@ -52,7 +57,8 @@ def cut_range(whole: TimeRange, longest_ns: int = _LONGEST_NS) -> list[TimeRange
     """
     if whole.empty:
         return []
-    return _cut(whole, math.ceil((whole.stop_ns - whole.start_ns) / longest_ns))
+    length = whole.stop_ns - whole.start_ns
+    return _cut(whole, max(1, math.ceil(length / longest_ns), min(pieces, length // _SHORTEST_NS)))
 
 
 def split_rest(rest: TimeRange, pieces: int, piece_ns: int | None = None) -> list[TimeRange]:

@@ -5,6 +5,7 @@ Shared by all ways of reading: one frame, frames one after the other, an Arrow s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -50,8 +51,8 @@ class ReadRequest:
     quality: Quality
     attrs: dict[str, object]
 
-    def source(self, series: Series, connection: Connection, stop: Stop) -> Source:
-        """Say how to ask for the pages of one series."""
+    def source(self, series: Series, connection: Connection, stop: Stop, workers: int) -> Source:
+        """Say how to ask for the pages of one series, and which windows to begin with."""
 
         def fetch(query: Query, number: int) -> RawPage:
             body, link = connection.reads.fetch_page(
@@ -66,7 +67,8 @@ class ReadRequest:
             page = split_page(body, page=number)
             return replace(page, next_record=link) if page.next_record is None and link else page
 
-        return Source(fetch, cut_range(self.range))
+        pieces = 1 if self.limit is not None else math.ceil(workers / len(self.series))
+        return Source(fetch, cut_range(self.range, pieces))
 
     def shape(self, tables: Sequence[pa.Table]) -> pa.Table:
         """Settle types over all tables, and columns as the caller asked for them."""
@@ -185,7 +187,7 @@ def stream_tables(
         Number of the series, and records in time order.
     """
     stop = Stop()
-    sources = [request.source(series, connection, stop) for series in request.series]
+    sources = [request.source(series, connection, stop, workers) for series in request.series]
     if request.limit is None:
         collect = errors is not None
         with Fetch(sources, workers=workers, stop=stop, bounded=bounded, collect=collect, on_page=advance) as fetch:

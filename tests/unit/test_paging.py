@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tsbulk_frames.codec import RawPage, split_page
 from tsbulk_frames.errors import PageError
-from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_DAY, NS_PER_MS, TimeRange, format_time, parse_moment
+from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_DAY, NS_PER_HOUR, NS_PER_MS, TimeRange, format_time, parse_moment
 from tsbulk_frames.paging import Chain, cut_range, decode_chain, join_page, split_rest, times_of, trim
 
 T0 = parse_moment("2026-03-01", "start")
@@ -43,11 +43,19 @@ def test_windows_cover_the_range_exactly(start: int, length: int, longest: int) 
     """Windows touch, none is empty or too long, and together they are the range."""
     if length / longest > 2_000:
         longest = length // 2_000 + 1
-    windows = cut_range(TimeRange(start, start + length), longest)
+    windows = cut_range(TimeRange(start, start + length), 1, longest)
     assert windows[0].start_ns == start
     assert windows[-1].stop_ns == start + length
     assert all(a.stop_ns == b.start_ns for a, b in itertools.pairwise(windows))
     assert all(0 < one.stop_ns - one.start_ns <= longest + 1 + NS_PER_MS for one in windows)
+
+
+@pytest.mark.parametrize(("hours", "pieces", "windows"), [(1, 8, 1), (5, 8, 1), (6, 8, 2), (48, 8, 8), (48, 16, 16)])
+def test_windows_give_all_connections_work_from_the_start(hours: int, pieces: int, windows: int) -> None:
+    """As many as are welcome, but none under three hours: a short range is one request."""
+    cut = cut_range(TimeRange(T0, T0 + hours * NS_PER_HOUR), pieces)
+    assert len(cut) == windows
+    assert (cut[0].start_ns, cut[-1].stop_ns) == (T0, T0 + hours * NS_PER_HOUR)
 
 
 def test_an_empty_range_has_no_window() -> None:
