@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 
-from tsbulk_frames.auth import AppCredentials, Credentials
+from tsbulk_frames.auth import AppCredentials, Credentials, TenantCredentials, UserToken
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError
 from tsbulk_frames.operations import AssetsClient, BulkImportOperationsClient, FileServiceClient, ReadOperationsClient
@@ -50,6 +50,13 @@ class Connection:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not isinstance(config, RestClientConfig):
+            raise ConfigError(f"config={config!r} is a {type(config).__name__}; give a tsb.RestClientConfig(...)")
+        if not isinstance(credentials, UserToken | TenantCredentials | AppCredentials):
+            raise ConfigError(
+                f"credentials is a {type(credentials).__name__}; give tsb.UserToken(...), tsb.TenantCredentials(...) "
+                "or tsb.AppCredentials(...)"
+            )
         self.config = config
         self._transport = Transport(config, credentials, clock=monotonic, sleep=sleep)
         self.reads = ReadOperationsClient(transport=self._transport)
@@ -118,7 +125,7 @@ def connect(
     """
     if config is None:
         config = RestClientConfig.from_environment() if host_url is None else RestClientConfig(host_url=host_url)
-    elif host_url is not None:
+    elif host_url is not None and isinstance(config, RestClientConfig):
         config = replace(config, host_url=host_url)
     if credentials is None:
         credentials = AppCredentials.from_environment()

@@ -26,7 +26,7 @@ import pyarrow as pa
 from tsbulk_frames.codec import RawPage, decode_pages, first_time
 from tsbulk_frames.errors import TsBulkError
 from tsbulk_frames.model import TimeRange
-from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, times_of, trim
+from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, tail_of, times_of, trim
 from tsbulk_frames.stop import Stop
 
 __all__ = ["Fetch", "FetchPage", "Source", "limited"]
@@ -54,7 +54,8 @@ class _Window:
     chain: Chain
     start_ns: int
     pages: list[RawPage] = field(default_factory=list)
-    tables: deque[tuple[Future[pa.Table], int]] = field(default_factory=deque)
+    held: int = 0
+    tables: deque[tuple[Future[pa.Table], int, int]] = field(default_factory=deque)
     before: npt.NDArray[np.int64] | None = None
     complete: bool = False
     page_ns: int = 0
@@ -148,22 +149,21 @@ class Fetch:
 
     def __iter__(self) -> Iterator[tuple[int, pa.Table]]:
         while (taken := self._take()) is not None:
-            window, future, size = taken
+            window, future, size, number = taken
             try:
-                table = join_page(future.result(), window.before, page=window.chain.pages)
+                table = join_page(future.result(), window.before, page=number)
             except TsBulkError as error:
                 self._fail(window, error)
                 continue
             finally:
                 if self._bounded:
                     self._release(size)
-            if table.num_rows:
-                window.before = times_of(table)
-                table = trim(table, window.chain.window)
+            window.before = tail_of(window.before, table)
+            table = trim(table, window.chain.window)
             if table.num_rows:
                 yield window.source, table
 
-    def _take(self) -> tuple[_Window, Future[pa.Table], int] | None:
+    def _take(self) -> tuple[_Window, Future[pa.Table], int, int] | None:
         """Wait for the next table of the front window; None when all windows are through."""
         with self._changed:
             while True:
@@ -203,6 +203,12 @@ class Fetch:
                 self.errors.setdefault(window.source, error)
                 self._ready = [entry for entry in self._ready if entry[1].source != window.source]
                 heapq.heapify(self._ready)
+                for one in self._line:
+                    if one.source == window.source:
+                        self._buffered -= one.held + (sum(entry[1] for entry in one.tables) if self._bounded else 0)
+                        one.held = 0
+                        one.pages.clear()
+                        one.tables.clear()
             else:
                 self._failure = self._failure or error
                 self._closed = True
@@ -232,12 +238,13 @@ class Fetch:
             return
         self._buffered += size
         window.pages.append(page)
+        window.held += size
         if more:
             window.page_ns = max(1, window.chain.rest.start_ns - began)
             window.page_bytes = max(1, size)
             self._queue(window)
             self._share(window)
-        if not more or sum(len(one.body) for one in window.pages) >= _GROUP_BYTES:
+        if not more or window.held >= _GROUP_BYTES:
             self._decode(window)
         if self._buffered >= _AHEAD_BYTES:  # many windows hold a little each: none may wait for its group to fill
             for _, waiting in self._ready:
@@ -268,11 +275,11 @@ class Fetch:
     def _decode(self, window: _Window) -> None:
         """Send the pages held to a decoder (lock held)."""
         pages, window.pages = window.pages, []
-        size = sum(len(page.body) for page in pages)
+        size, window.held = window.held, 0
         future = self._decoders.submit(decode_chain, pages)
         if not self._bounded:
             future.add_done_callback(lambda _: self._release(size))
-        window.tables.append((future, size))
+        window.tables.append((future, size, pages[0].number))
 
     def _release(self, size: int) -> None:
         """Give bytes back to the workers."""
@@ -313,7 +320,7 @@ def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = 
                 table = join_page(table, before, page=page.number)
                 if not table.num_rows:
                     continue
-                before = times_of(table)
+                before = tail_of(before, table)
                 table = trim(table, rest).slice(0, limit)
                 if table.num_rows:
                     yield table

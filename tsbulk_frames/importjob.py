@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 
 from tsbulk_frames.connection import Connection, use_connection
-from tsbulk_frames.errors import ConfigError, ConflictError, FrameError, JobTimeout, NotFoundError
+from tsbulk_frames.errors import ConfigError, ConflictError, FrameError, JobTimeout, NotFoundError, TsBulkError
 from tsbulk_frames.messages import (
     BulkImportInput,
     CreateImportJobRequest,
@@ -32,8 +32,8 @@ def remote_path(file: ImportFile) -> str:
     return f"tsbulk-frames/{file.partition}-{file.digest}.json"
 
 
-def upload_import_file(connection: Connection, series: Series, file: ImportFile) -> str:
-    """Upload an import file; return its remote path.
+def upload_import_file(connection: Connection, series: Series, file: ImportFile, max_workers: int = 1) -> str:
+    """Upload an import file, a large one in `max_workers` parts at once; return its remote path.
 
     A file of that name there already is the same data, sent by an earlier try: it is kept when its size is right,
     and replaced when it is not.
@@ -44,11 +44,12 @@ def upload_import_file(connection: Connection, series: Series, file: ImportFile)
     """
     path = remote_path(file)
     try:
-        connection.files.put_file(series.entity, path, file.path)
+        connection.files.put_file(series.entity, path, file.path, max_workers=max_workers)
     except ConflictError:
         there = connection.files.find_file(series.entity, path)
         if there is None or there.size != file.bytes:
-            connection.files.put_file(series.entity, path, file.path, if_match=there.etag if there else None)
+            etag = there.etag if there else None
+            connection.files.put_file(series.entity, path, file.path, if_match=etag, max_workers=max_workers)
     return path
 
 
@@ -82,9 +83,9 @@ def await_jobs(
     timeout: float | None = None,
     poll_interval: float | None = None,
     max_workers: int = 8,
-    on_change: Callable[[ImportJob], None] | None = None,
-) -> Iterator[ImportJob]:
-    """Poll jobs until each has ended, a few at a time and at growing intervals; yields each job once, as it ends.
+    on_change: Callable[[str, ImportJob], None] | None = None,
+) -> Iterator[tuple[str, ImportJob | TsBulkError]]:
+    """Poll jobs until each has ended; one that cannot be asked for does not stop the others.
 
     Parameters
     ----------
@@ -95,47 +96,59 @@ def await_jobs(
     timeout : float, optional
         Seconds for all of them together. None: as long as it takes.
     poll_interval : float, optional
-        Seconds between two looks at a job. None: 0.1 at first, growing to 15.
+        Seconds between two looks at a job. None: 0.1 at first, growing to 15; of many jobs those started first are
+        looked at first, as that is the order in which they end.
     max_workers : int
         Jobs asked for at once.
     on_change : callable, optional
-        Called with every answer of the service.
+        Called with every answer of the service, and the id it was asked for.
+
+    Yields
+    ------
+    (str, ImportJob or TsBulkError)
+        Each id once: how its job ended, or why it cannot be asked for.
 
     Raises
     ------
     JobTimeout
-        Some are still running at the deadline. They can be awaited again.
+        Some are still running at the deadline; each was looked at once more. They can be awaited again.
     """
     waiting = deque(dict.fromkeys(job_ids))
     first = _FIRST_POLL if poll_interval is None else poll_interval
     interval, deadline = first, None if timeout is None else connection.monotonic() + timeout
 
-    def look(job_id: str) -> ImportJob:
-        return connection.imports.retrieve_import_job(RetrieveImportJobRequest(id=job_id))
+    def look(job_id: str) -> ImportJob | TsBulkError:
+        try:
+            return connection.imports.retrieve_import_job(RetrieveImportJobRequest(id=job_id))
+        except TsBulkError as error:
+            return error
 
     with ThreadPoolExecutor(max(1, min(max_workers, len(waiting))), thread_name_prefix="tsbulk-poll") as pool:
         while waiting:
-            batch = [waiting.popleft() for _ in range(min(max_workers, len(waiting)))]
-            before = len(waiting)
-            for job in pool.map(look, batch):
-                if on_change is not None:
-                    on_change(job)
-                if job.status in FINAL:
-                    yield job
+            late = deadline is not None and connection.monotonic() >= deadline
+            count = min(max_workers, len(waiting)) if poll_interval is None and not late else len(waiting)
+            batch = [waiting.popleft() for _ in range(count)]
+            ended = 0
+            for job_id, job in zip(batch, pool.map(look, batch), strict=True):
+                if isinstance(job, ImportJob) and on_change is not None:
+                    on_change(job_id, job)
+                if isinstance(job, ImportJob) and job.status not in FINAL:
+                    waiting.append(job_id)
                 else:
-                    waiting.append(job.id)
-            left = None if deadline is None else deadline - connection.monotonic()
-            if waiting and left is not None and left <= 0:
+                    ended += 1
+                    yield job_id, job
+            if late and waiting:
                 raise JobTimeout(
                     f"{len(waiting)} import jobs are still running after timeout={timeout} s (first: {waiting[0]}); "
                     "this is no failure: await them again with wait_for_jobs(error.job_ids)",
                     job_ids=list(waiting),
                 )
-            if len(waiting) < before + len(batch):
+            if ended and poll_interval is None:
                 interval = first  # where one has ended the next may have, too
             elif waiting:
-                connection.sleep(interval if left is None else min(interval, left))
-                interval = interval if poll_interval is not None else min(interval * _POLL_GROWTH, _LONGEST_POLL)
+                pause = max(_FIRST_POLL, interval * count / (count + len(waiting))) if poll_interval is None else first
+                connection.sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
+                interval = min(interval * _POLL_GROWTH, _LONGEST_POLL)
 
 
 def check_seconds(name: str, value: float | None) -> None:
@@ -161,7 +174,7 @@ def wait_for_jobs(
     timeout : float, optional
         Seconds for all of them together. Default: as long as it takes.
     poll_interval : float, optional
-        Seconds between two looks. Default: 0.1 at first, growing to 15.
+        Seconds between two looks at a job. Default: 0.1 at first, growing to 15.
     connection : Connection, optional
         Default: the one made from the environment.
 
@@ -176,9 +189,9 @@ def wait_for_jobs(
     JobTimeout
         Some are still running at the deadline.
     NotFoundError
-        The service knows no such job.
+        The service knows no such job; raised once all others have ended.
     FrameError
-        No id, or one that is not text.
+        An id that is not text.
 
     Notes
     -----
@@ -197,6 +210,8 @@ def wait_for_jobs(
     >>> jobs["status"].tolist()
     ['SUCCESS']
     """
+    if not isinstance(job_ids, Iterable):
+        raise FrameError(f"job_ids={job_ids!r} is a {type(job_ids).__name__}; give one id, or a list of them")
     ids = [job_ids] if isinstance(job_ids, str) else list(job_ids)
     bad = [one for one in ids if not isinstance(one, str) or not one.strip()]
     if bad:
@@ -204,12 +219,13 @@ def wait_for_jobs(
     check_seconds("timeout", timeout)
     check_seconds("poll_interval", poll_interval)
     con = use_connection(connection)
-    ended = {
-        job.id: job
-        for job in await_jobs(
-            con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=con.config.max_workers
-        )
-    }
-    names = ("id", "status", "message", "start_time", "last_modified")
-    rows = [[getattr(ended[one], name) for name in names] for one in ids]
-    return pd.DataFrame(rows, columns=["job_id", *names[1:]])
+    workers = con.config.max_workers
+    ended = dict(await_jobs(con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=workers))
+    names = ("status", "message", "start_time", "last_modified")
+    rows = []
+    for one in ids:
+        job = ended[one]
+        if isinstance(job, TsBulkError):
+            raise job
+        rows.append([one, *(getattr(job, name) for name in names)])
+    return pd.DataFrame(rows, columns=["job_id", *names])

@@ -114,7 +114,7 @@ class Series:
     def __post_init__(self) -> None:
         for name in ("entity", "property_set"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
+            if not isinstance(value, str) or not value.strip() or value in (".", ".."):
                 raise FrameError(
                     f"{name}={value!r} is not a name; give the {name.replace('_', ' ')} as a non-empty str"
                 )

@@ -20,10 +20,11 @@ from tsbulk_frames.codec import RawPage, decode_pages, unify
 from tsbulk_frames.errors import FrameError, PageError
 from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_HOUR, NS_PER_MS, TIME, TimeRange, format_time, parse_moment
 
-__all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_rest", "times_of", "trim"]
+__all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_rest", "tail_of", "times_of", "trim"]
 
 # `from` and `to` are each moved outwards by up to 2 ms, and must still be under the service's 90 days apart.
 _LONGEST_NS = MAX_WINDOW_NS - 1_000 * NS_PER_MS
+_TAIL = 100_000
 _SHORTEST_NS = 3 * NS_PER_HOUR
 
 
@@ -165,7 +166,7 @@ class Chain:
                 page=self.pages,
             )
         self._from, self._from_ns = text, from_ns
-        if "limit" in asked:
+        if self.first_limit is not None and "limit" in asked:  # a limit nobody asked for must not end the chain
             limit = asked["limit"][0]
             if not limit.isdecimal():
                 raise PageError(f"page {self.pages}: nextRecord has limit={limit!r}, not a count", page=self.pages)
@@ -196,7 +197,8 @@ def trim(table: pa.Table, window: TimeRange) -> pa.Table:
     times = times_of(table)
     if not len(times) or (times[0] >= window.start_ns and times[-1] < window.stop_ns):
         return table
-    first, last = np.searchsorted(times, [window.start_ns, window.stop_ns], side="left")
+    first = np.searchsorted(times, np.int64(window.start_ns), side="left")
+    last = np.searchsorted(times, np.int64(window.stop_ns - 1), side="right")  # the end itself may be 2**63
     return table.slice(int(first), int(last - first))
 
 
@@ -228,8 +230,7 @@ def decode_chain(pages: Sequence[RawPage], before: npt.NDArray[np.int64] | None 
     tables = []
     for page in pages:
         joined = join_page(decode_pages([page]), before, page=page.number)
-        if joined.num_rows:
-            before = times_of(joined)
+        before = tail_of(before, joined)
         tables.append(joined)
     return unify(tables)
 
@@ -279,6 +280,12 @@ def join_page(table: pa.Table, before: npt.NDArray[np.int64] | None, *, page: in
             page=page,
         )
     return table.slice(repeated)
+
+
+def tail_of(before: npt.NDArray[np.int64] | None, joined: pa.Table) -> npt.NDArray[np.int64]:
+    """Give the times a next page may repeat: the last ones of all that came, however few this page added."""
+    times = times_of(joined)
+    return times if before is None or len(times) >= _TAIL else np.concatenate([before, times])[-_TAIL:]
 
 
 def _increasing(times: npt.NDArray[np.int64]) -> bool:

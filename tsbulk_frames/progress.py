@@ -9,10 +9,22 @@ from typing import TypeAlias
 
 from tsbulk_frames.errors import ConfigError
 
-__all__ = ["Progress", "meter"]
+__all__ = ["Progress", "check_progress", "meter"]
 
 Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
+
+
+def check_progress(progress: Progress) -> None:
+    """Refuse what is no progress.
+
+    Raises
+    ------
+    ConfigError
+        Neither None, a bool nor a function.
+    """
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise ConfigError(f"progress={progress!r} is not known; accepted are None, True, False or a function")
 
 
 @contextmanager
@@ -45,8 +57,7 @@ def meter(progress: Progress, label: str, *, unit: str, total: int | None = None
         return
     lock = threading.Lock()
     if progress is not True:
-        if not callable(progress):
-            raise ConfigError(f"progress={progress!r} is not known; accepted are None, True, False or a function")
+        check_progress(progress)
         told = progress
 
         def tell(amount: int) -> None:

@@ -169,7 +169,7 @@ def iter_timeseries(
     """Read the history of an aspect as frames one after the other, in bounded memory.
 
     While one frame is worked on the next are fetched, but never more than a bounded amount ahead. Leaving the loop
-    early stops all work at once.
+    early, or closing the iterator, stops all work at once.
 
     Parameters
     ----------
@@ -182,8 +182,9 @@ connection
     Yields
     ------
     pandas.DataFrame, shape (n_rows, n_properties [+ n_quality_codes])
-        As `read_timeseries` returns them; together they are what it would return. The columns are those of the
-        asset's aspect, the same in every frame. An empty range yields nothing.
+        As `read_timeseries` returns them; together they hold the same records. The columns are those the asset's
+        aspect declares, the same in every frame, also where the range has no value of one. An empty range yields
+        nothing.
 
     Raises
     ------
@@ -279,8 +280,8 @@ def read_arrow(
     """Read the history of an aspect as a stream of Arrow batches, in bounded memory and without pandas.
 
     Whatever reads Arrow takes it: ``polars.from_arrow(reader)``, ``duckdb.sql("select … from reader")``,
-    ``pyarrow.parquet``. Batches are fetched as they are consumed, a bounded amount ahead; dropping the reader stops
-    all work.
+    ``pyarrow.parquet``. Batches are fetched as they are consumed, a bounded amount ahead; dropping the reader
+    (``del reader``) stops all work, its ``close()`` alone does not.
 
     Parameters
     ----------

@@ -8,7 +8,14 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from tsbulk_frames.errors import JobError, PartialImportError, TransportError, TsBulkError
+from tsbulk_frames.errors import (
+    JobError,
+    PartialImportError,
+    ProtocolError,
+    ServiceError,
+    TransportError,
+    TsBulkError,
+)
 from tsbulk_frames.messages import ImportJob
 
 __all__ = ["ImportReport", "Outcome", "PartitionReport"]
@@ -64,7 +71,8 @@ class PartitionReport:
 
     def update(self, job: ImportJob) -> None:
         """Take over what the service says of the job."""
-        self.job_id = job.id
+        if self.job_id is None:
+            self.job_id = job.id
         self.status = job.status
         self.message = job.message or ""
         self.start_time = job.start_time
@@ -143,7 +151,11 @@ class ImportReport:
         first = (failed or unknown)[0]
         raise PartialImportError(
             f"{len(failed)} of {len(self)} partitions failed"
-            + (f" and {len(unknown)} are unknown (the service may have taken them)" if unknown else "")
+            + (
+                f" and {len(unknown)} are unknown (the service may have taken them: read before writing)"
+                if unknown
+                else ""
+            )
             + f", {len(self.names('done'))} are done; first: {first}: {self.errors[first]}. "
             "See .report and .errors; write the failed partitions again once the cause is mended",
             done=self.names("done"),
@@ -171,7 +183,9 @@ class ImportReport:
 def failure(report: PartitionReport, error: TsBulkError, *, posted: bool) -> None:
     """File why a partition has no job; a job that may have been posted all the same is unknown, not failed."""
     maybe = posted and (
-        (isinstance(error, TransportError) and error.unknown_outcome) or getattr(error, "status", 0) >= 500
+        isinstance(error, ProtocolError)  # accepted, but in words that cannot be read
+        or (isinstance(error, TransportError) and error.unknown_outcome)
+        or (isinstance(error, ServiceError) and error.status >= 500)
     )
     report.status = "UNKNOWN" if maybe else "FAILED"
     report.message = str(error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Literal, TypeAlias
@@ -77,12 +78,20 @@ class ReadRequest:
         if self.select is not None:
             wanted = [name for one in self.select for name in (one, one + QC_SUFFIX)]
             names = [name for name in dict.fromkeys(wanted) if name in names or name in self.select]
+        else:  # a quality code whose property has no value in the range: missing everywhere
+            names = [one for name in names for one in dict.fromkeys([*_property_of(name), name])]
+            names = list(dict.fromkeys(names))
         if self.quality == "drop":
             names = [name for name in names if not is_quality_code(name)]
         for name in names:
-            if name not in table.column_names:  # selected, but nothing in the range has it: missing everywhere
+            if name not in table.column_names:  # nothing in the range has it: missing everywhere
                 table = table.append_column(name, pa.nulls(table.num_rows))
         return table.select([TIME, *names])
+
+
+def _property_of(name: str) -> list[str]:
+    """Name the property a quality code belongs to."""
+    return [name[: -len(QC_SUFFIX)]] if is_quality_code(name) else []
 
 
 def check_read(
@@ -103,6 +112,8 @@ def check_read(
     entities = [entity] if isinstance(entity, str) else list(entity)
     if not entities or len(set(map(str, entities))) != len(entities):
         raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
+    if select is not None and not isinstance(select, Iterable):
+        raise FrameError(f"select={select!r} is a {type(select).__name__}; give a property name, or a list of them")
     if select is not None:
         select = (select,) if isinstance(select, str) else tuple(select)
         bad = [name for name in select if not isinstance(name, str) or not name or "," in name or name == TIME]
@@ -136,7 +147,7 @@ def check_look(tz: str | tzinfo, dtype_backend: Backend | None) -> None:
     """Refuse a zone or back end that pandas does not know, before anything is sent."""
     try:
         known = isinstance(tz, str | tzinfo) and pd.Timestamp(0, tz="UTC").tz_convert(tz) is not None
-    except (KeyError, ValueError, OSError):  # zoneinfo's and pandas' ways to say so
+    except (KeyError, ValueError, OSError, IndexError, TypeError):  # zoneinfo's and pandas' ways to say so
         known = False
     if not known:
         raise FrameError(f"tz={tz!r} is no time zone; give a name like 'Europe/Berlin', 'UTC', or a tzinfo")
@@ -195,11 +206,23 @@ def stream_tables(
         if errors is not None:
             errors.update(fetch.errors)
         return
-    for number, source in enumerate(sources):
+    limit = request.limit
+
+    def first_records(source: Source) -> list[pa.Table] | TsBulkError:
         try:
-            for table in limited(source, request.limit, advance):
-                yield number, table
+            return list(limited(source, limit, advance))
         except TsBulkError as error:
-            if errors is None:
-                raise
-            errors[number] = error
+            return error
+
+    with ThreadPoolExecutor(min(workers, len(sources)), thread_name_prefix="tsbulk-limit") as pool:
+        try:
+            for number, found in enumerate(pool.map(first_records, sources)):
+                if isinstance(found, list):
+                    for table in found:
+                        yield number, table
+                elif errors is None:
+                    raise found
+                else:
+                    errors[number] = found
+        finally:
+            stop.now()

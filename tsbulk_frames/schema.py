@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from tsbulk_frames.assets import Variable
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import DecodeError, NotFoundError, ServiceError
+from tsbulk_frames.errors import DecodeError, NotFoundError, ProtocolError, ServiceError
 from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, floats_hold, missing, settle, widen
 from tsbulk_frames.model import QC_SUFFIX, TIME, Series, is_quality_code
 from tsbulk_frames.request import ReadRequest
@@ -56,7 +56,7 @@ def types_of(read: ReadRequest, connection: Connection) -> Types | None:
                 found.setdefault(variable.name, []).append(_TYPES.get(variable.data_type, EXACT))
                 if variable.quality_code:
                     found.setdefault(variable.name + QC_SUFFIX, []).append(pa.int64())
-    except ServiceError:
+    except (ServiceError, ProtocolError):
         return None
     names = [name for name in arrange(found) if name != TIME]
     if read.select is not None:

@@ -5,6 +5,7 @@ A frame is checked at once; everything larger is read piece by piece and never h
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -44,23 +45,25 @@ def open_source(data: WriteData, *, empty_rows: EmptyRows = "raise") -> Iterable
     Returns
     -------
     iterable of pyarrow.Table
-        Of frames and tables: already checked. Of the others: checked as it is consumed.
+        Of frames and tables: already checked. Of the others: the first piece is, the rest as it is consumed.
 
     Raises
     ------
     FrameError
         See `tsbulk_frames.frames.from_frame`; also pieces that do not follow each other in time.
     """
+    if empty_rows not in ("raise", "drop"):
+        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
     if isinstance(data, pd.DataFrame):
         return [from_frame(data, empty_rows=empty_rows)]
     if isinstance(data, pa.Table):
         return [check_table(data, empty_rows=empty_rows)]
     if isinstance(data, pa.RecordBatchReader):
-        return _in_order(_batches(data), empty_rows)
+        return _begun(_in_order(_batches(data), empty_rows))
     if isinstance(data, str | os.PathLike):
-        return _in_order(_parquet(Path(data)), empty_rows)
+        return _begun(_in_order(_parquet(_parquet_files(data)), empty_rows))
     if isinstance(data, Iterable) and not isinstance(data, dict | bytes | pd.Series):
-        return _in_order(data, empty_rows)
+        return _begun(_in_order(data, empty_rows))
     raise FrameError(
         f"data is a {type(data).__name__}; accepted are a DataFrame, a pyarrow Table or RecordBatchReader, an iterable "
         "of DataFrames in time order, and the path of a Parquet file or folder"
@@ -96,11 +99,23 @@ def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _parquet(path: Path) -> Iterator[pa.Table]:
-    """Row groups of one file, or of all files of a folder by name, in bounded memory."""
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        raise FrameError(f"data={str(path)!r} is no Parquet file and no folder with '*.parquet' files; check the path")
+def _begun(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Check the first piece now: most of what is wrong shows there, before anything is asked or sent."""
+    first = next(tables, None)
+    return tables if first is None else itertools.chain([first], tables)
+
+
+def _parquet_files(given: str | os.PathLike[str]) -> list[Path]:
+    """Name one file, or all files of a folder in the order of their names."""
+    path = Path(given)
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() and str(given) else [path]
+    if not files or not files[0].is_file():
+        raise FrameError(f"data={str(given)!r} is no Parquet file and no folder with '*.parquet' files; check the path")
+    return files
+
+
+def _parquet(files: Iterable[Path]) -> Iterator[pa.Table]:
+    """Read files piece by piece, in bounded memory."""
     for file in files:
         try:
             with pq.ParquetFile(file) as parquet:
@@ -114,10 +129,14 @@ def _parquet(path: Path) -> Iterator[pa.Table]:
 
 def _index_name(schema: pa.Schema) -> dict[str, str]:
     """How pandas named a time index it saved, when that is not the name of the time."""
-    if TIME in schema.names:
-        return {}
     try:
         saved = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
     except ValueError:
-        return {}
-    return {saved[0]: TIME} if len(saved) == 1 and isinstance(saved[0], str) and saved[0] in schema.names else {}
+        saved = []
+    names = [name for name in saved if isinstance(name, str) and name in schema.names]
+    if len(names) > 1:
+        raise FrameError(
+            f"the Parquet file has the row index {names}: one series at a time can be written; save one entity a file "
+            "(df.xs(entity).to_parquet(...))"
+        )
+    return {names[0]: TIME} if names and TIME not in schema.names else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,6 +166,7 @@ def stage(
                 if partition != current and current is not None and file is not None:
                     done.append(file.close(current))
                     file = None
+                    _check(current, twin_type, done)
                     yield StagedPartition(current, tuple(done))
                     done = []
                 current = partition
@@ -185,10 +186,16 @@ def stage(
                     check_partition(partition, twin_type, size, len(done) + 1)
         if current is not None and file is not None:
             done.append(file.close(current))
+            _check(current, twin_type, done)
             yield StagedPartition(current, tuple(done))
     finally:
         if file is not None:
             file.discard()
+
+
+def _check(partition: Partition, twin_type: TwinType, files: Sequence[ImportFile]) -> None:
+    """Hold the rules against what was really written."""
+    check_partition(partition, twin_type, sum(file.bytes for file in files), len(files))
 
 
 def _encoded(tables: Iterable[pa.Table]) -> Iterator[tuple[EncodedRows, npt.NDArray[np.int64]]]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tsbulk_frames._check import EmptyRows
 from tsbulk_frames.connection import Connection, use_connection
-from tsbulk_frames.errors import AuthError, JobTimeout, NotFoundError, TsBulkError
+from tsbulk_frames.errors import AuthError, FrameError, JobTimeout, NotFoundError, TsBulkError
 from tsbulk_frames.importjob import (
     await_jobs,
     check_seconds,
@@ -30,7 +30,7 @@ from tsbulk_frames.messages import ImportJob
 from tsbulk_frames.model import NS_PER_SECOND, Closed, Series, TwinType
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import check_age
-from tsbulk_frames.progress import Progress, meter
+from tsbulk_frames.progress import Progress, check_progress, meter
 from tsbulk_frames.report import ImportReport, PartitionReport, failure, job_error
 from tsbulk_frames.request import check_workers
 from tsbulk_frames.sources import WriteData, open_source
@@ -95,10 +95,15 @@ def write_import_files(
     2026-03-02 [{"_time":"2026-03-02T00:00:00.000000000Z","rate":2.5}]
     """
     series = Series(entity, property_set)
-    tables = open_source(data, empty_rows=empty_rows)
     twin = TwinType.parse(twin_type)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    if closed not in ("left", "right"):
+        raise FrameError(f"closed={closed!r} is not known; accepted are 'left' and 'right'")
+    tables = open_source(data, empty_rows=empty_rows)
+    try:
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, TypeError) as error:
+        raise FrameError(f"directory={directory!r} cannot be used: {error}; name a folder to write to") from error
     return [file for one in stage(tables, series, twin, folder, closed=closed) for file in one.files]
 
 
@@ -185,6 +190,7 @@ def write_timeseries(
     """
     series = Series(entity, property_set)
     check_seconds("timeout", timeout)
+    check_progress(progress)
     twin = None if twin_type is None else TwinType.parse(twin_type)
     tables = open_source(data, empty_rows=empty_rows)
     con = use_connection(connection)
@@ -238,6 +244,8 @@ class _Run:
         ]
         self.report = ImportReport(rows, {})
         self._hopeless: TsBulkError | None = None
+        self._interrupted = False
+        self._part_workers = 1
 
     def start(self, workers: int, advance: Callable[[int], None]) -> None:
         """Upload all partitions side by side, and start the job of each.
@@ -249,8 +257,18 @@ class _Run:
             self._start_partition(number)
             advance(self.staged[number].bytes)
 
-        with ThreadPoolExecutor(workers, thread_name_prefix="tsbulk-import") as pool:
-            list(pool.map(start_one, range(len(self.staged))))
+        self._part_workers = max(1, workers // max(1, len(self.staged)))
+        try:
+            with ThreadPoolExecutor(workers, thread_name_prefix="tsbulk-import") as pool:
+                try:
+                    list(pool.map(start_one, range(len(self.staged))))
+                except BaseException:
+                    self._interrupted = True  # what is uploading now starts no job any more
+                    raise
+        except BaseException as error:
+            if self.report.job_ids:
+                error.add_note(f"import jobs started before: {', '.join(self.report.job_ids)}; see tsb.wait_for_jobs")
+            raise
         if self._hopeless is not None and not self.report.job_ids and not self.report.names("unknown"):
             raise self._hopeless
 
@@ -261,9 +279,13 @@ class _Run:
         try:
             if self._hopeless is not None:
                 raise self._hopeless
-            paths = [upload_import_file(self.connection, self.series, file) for file in one.files]
+            paths = [upload_import_file(self.connection, self.series, file, self._part_workers) for file in one.files]
+            if self._interrupted:
+                return
             posted = True
             row.update(start_import_job(self.connection, self.series, one.files, paths))
+            if row.status == "ERROR":
+                self.report.errors[row.partition] = job_error(row, paths)
         except TsBulkError as error:
             if isinstance(error, AuthError | NotFoundError):
                 self._hopeless = error
@@ -274,25 +296,24 @@ class _Run:
         """Await all jobs that were started, and file how each ended."""
         by_job = {row.job_id: number for number, row in enumerate(self.report.partitions) if row.job_id is not None}
 
-        def file_answer(job: ImportJob) -> None:
-            self.report.partitions[by_job[job.id]].update(job)
+        def file_answer(job_id: str, job: ImportJob) -> None:
+            self.report.partitions[by_job[job_id]].update(job)
 
         try:
-            for job in await_jobs(
+            for job_id, job in await_jobs(
                 self.connection, self.report.job_ids, timeout=timeout, max_workers=workers, on_change=file_answer
             ):
-                if job.status == "ERROR":
-                    row = self.report.partitions[by_job[job.id]]
-                    paths = [remote_path(file) for file in self.staged[by_job[job.id]].files]
+                row = self.report.partitions[by_job[job_id]]
+                if isinstance(job, TsBulkError):  # how it ends is not known
+                    row.status, row.message = "UNKNOWN", str(job)
+                    self.report.errors[row.partition] = job
+                elif job.status == "ERROR":
+                    paths = [remote_path(file) for file in self.staged[by_job[job_id]].files]
                     self.report.errors[row.partition] = job_error(row, paths)
         except JobTimeout as error:
-            error.report = self.report
-            raise
-        except TsBulkError as error:  # the service cannot be asked: how these jobs end is not known
-            for row in self.report.partitions:
-                if row.outcome == "running":
-                    row.status, row.message = "UNKNOWN", str(error)
-                    self.report.errors[row.partition] = error
+            failed = self.report.names("failed")
+            more = f"; {len(failed)} other partitions failed (first: {failed[0]}), see .report" if failed else ""
+            raise JobTimeout(f"{error}{more}", job_ids=error.job_ids, report=self.report) from None
 
     def clean_up(self, workers: int) -> None:
         """Delete the import files of jobs that succeeded; what cannot be deleted only takes room."""

@@ -163,6 +163,48 @@ def test_zone_and_back_end(shared: Site, backend: str) -> None:
     assert str(got["count"].dtype) == ("Int64" if backend == "numpy_nullable" else "int64[pyarrow]")
 
 
+def test_a_quality_code_without_its_property_brings_the_property_along(shared: Site) -> None:
+    """Bad quality and no value: the property is missing, and the frame can be written again."""
+    entity = shared.asset()
+    frame = pd.DataFrame({"speed": [None], "speed_qc": pd.array([7], "Int64")}, index=times("2026-03-01", 1))
+    frame["speed"] = frame["speed"].astype("float64")
+    write(shared, frame, entity)
+    got = read(shared, entity)
+    assert got.columns.tolist() == ["speed", "speed_qc"]
+    assert got["speed"].isna().all()
+    write(shared, got, shared.asset())
+
+
+def test_limits_of_several_entities_are_read_side_by_side(site: Site) -> None:
+    """`limit` is for each entity; they do not wait for one another."""
+    barrier = threading.Barrier(4)
+    entities = [site.seed(pd.DataFrame({"count": [1, 2]}, times("2026-03-01", 2))) for _ in range(4)]
+    told: list[int] = []
+
+    def together(size: int) -> None:
+        told.append(size)
+
+    honest = site.con.reads.fetch_page
+
+    def meet(*args: object, **more: object) -> object:
+        barrier.wait(timeout=30)
+        return honest(*args, **more)
+
+    site.con.reads.fetch_page = meet
+    got = read(site, entities, limit=1, progress=together)
+    assert got["count"].tolist() == [1] * 4
+    assert len(told) == 4
+
+
+def test_connect_refuses_what_is_no_credentials() -> None:
+    """The likeliest first mistake: a bare token."""
+    with pytest.raises(tsb.ConfigError, match=r"credentials is a str; give tsb.UserToken") as caught:
+        tsb.connect("https://gateway.eu1.mindsphere.io", credentials="secret-token")
+    assert "secret-token" not in str(caught.value)
+    with pytest.raises(tsb.ConfigError, match="config="):
+        tsb.connect("https://gateway.eu1.mindsphere.io", credentials=tsb.UserToken("a"), config={})
+
+
 def test_unknown_asset_and_aspect(shared: Site) -> None:
     """Not found is said, by name."""
     with pytest.raises(tsb.NotFoundError):
@@ -185,6 +227,10 @@ def test_unknown_asset_and_aspect(shared: Site) -> None:
         ({"select": ["a,b"]}, "without commas"),
         ({"select": ["a", "a"]}, "different property names"),
         ({"select": [3]}, "select="),
+        ({"select": 5}, "select=5"),
+        ({"entity": ["a", ".."]}, "entity='..'"),
+        ({"tz": ""}, "tz=''"),
+        ({"errors": "ignore"}, "errors='ignore'"),
         ({"limit": 0}, "limit=0"),
         ({"limit": True}, "limit=True"),
         ({"limit": 1.5}, "limit=1.5"),

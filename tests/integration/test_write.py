@@ -17,7 +17,7 @@ import tsbulk_frames as tsb
 from tsbulk_frames import staging
 from tsbulk_frames.model import Series, TwinType
 from tsbulk_frames.sandbox import Fault, Faults, Rules
-from tsbulk_frames.sandbox.faults import Answer, Drop, job_in_list, old_job_names
+from tsbulk_frames.sandbox.faults import Answer, Drop, Reply, Rewrite, job_in_list, old_job_names
 from tsbulk_frames.sources import open_source
 
 
@@ -184,6 +184,7 @@ BAD_FRAMES = {
     "not a frame": ({"speed": [1.0]}, None, ()),
     "a number": (7, None, ()),
     "no such file": ("/nowhere/data.parquet", None, ()),
+    "no path": ("", None, ()),
 }
 
 
@@ -201,6 +202,37 @@ def test_bad_frames_are_refused_before_any_request(shared: Site, name: str) -> N
     if rows:
         assert caught.value.rows == rows
     assert len(str(caught.value)) > 30
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["/nowhere/data.parquet", "", [small().tz_localize(None)], [7], 7, iter([pd.DataFrame({"speed": [1.0]})])],
+    ids=["no file", "no path", "naive piece", "no frame", "a number", "no index"],
+)
+def test_the_first_piece_is_checked_before_the_asset_is_asked(shared: Site, data: object) -> None:
+    """Also without `twin_type` nothing is sent for data that cannot be written."""
+    before = len(shared.sandbox.requests)
+    with pytest.raises(tsb.FrameError):
+        tsb.write_timeseries(data, "a", "pump", connection=shared.con)
+    with pytest.raises(tsb.FrameError, match="empty_rows"):
+        tsb.write_timeseries([small()], "a", "pump", empty_rows="keep", connection=shared.con)
+    with pytest.raises(tsb.ConfigError, match="progress=3"):
+        tsb.write_timeseries(small(), "a", "pump", progress=3, connection=shared.con)
+    assert len(shared.sandbox.requests) == before
+
+
+def test_local_files_refuse_what_cannot_work(tmp_path: Path, shared: Site) -> None:
+    """An unknown `closed`, a file as folder, several entities in one Parquet file."""
+    with pytest.raises(tsb.FrameError, match="closed='Left'"):
+        tsb.write_import_files(small(), "a", "b", tmp_path, twin_type="performance", closed="Left")
+    (tmp_path / "file").touch()
+    with pytest.raises(tsb.FrameError, match="directory="):
+        tsb.write_import_files(small(), "a", "b", tmp_path / "file", twin_type="performance")
+    entities = [shared.seed(small()) for _ in range(2)]
+    both = tsb.read_timeseries(entities, "pump", "2026-03-01", "2026-03-02", connection=shared.con)
+    both.to_parquet(tmp_path / "both.parquet")
+    with pytest.raises(tsb.FrameError, match="one series at a time"):
+        tsb.write_import_files(tmp_path / "both.parquet", "a", "b", tmp_path, twin_type="performance")
 
 
 def test_young_records_are_refused_before_any_request(shared: Site) -> None:
@@ -290,6 +322,8 @@ def test_a_failing_job_does_not_stop_the_others(shared: Site) -> None:
         (Answer(500, {"message": "boom"}), "unknown"),
         (Drop(after_work=True), "unknown"),
         (Answer(400, {"message": "bad body"}), "failed"),
+        (Answer(202, "<html>accepted</html>"), "unknown"),
+        (Answer(201, {}), "unknown"),
     ],
 )
 def test_a_job_that_may_have_been_started_is_unknown(action: object, outcome: str) -> None:
@@ -303,6 +337,48 @@ def test_a_job_that_may_have_been_started_is_unknown(action: object, outcome: st
         assert len(site.asked("POST", "/importJobs")) == 3
 
 
+def test_one_job_that_cannot_be_asked_for_does_not_stop_the_others() -> None:
+    """It is unknown; all others are awaited to their end."""
+    for site in open_site(faults=Faults([Fault(Answer(404, {"message": "gone"}), "GET", r"/importJobs/")])):
+        entity = site.asset()
+        with pytest.raises(tsb.PartialImportError, match="1 are unknown") as caught:
+            tsb.write_timeseries(small(12, freq="h"), entity, "pump", connection=site.con)
+        assert len(caught.value.done) == 11
+        assert isinstance(caught.value.errors[0], tsb.NotFoundError)
+        jobs = caught.value.report.job_ids
+        assert tsb.wait_for_jobs(jobs, connection=site.con)["status"].eq("SUCCESS").all()
+
+
+def test_a_job_that_failed_at_once_is_told_without_waiting() -> None:
+    """A job answered with ERROR is a failed partition, also with wait=False."""
+
+    def fail(reply: Reply) -> None:
+        reply.json = reply.json | {"status": "ERROR", "message": "disk full"}
+
+    for site in open_site(faults=Faults([Fault(Rewrite(fail), "POST", r"/importJobs$")])):
+        with pytest.raises(tsb.PartialImportError) as caught:
+            tsb.write_timeseries(small(), site.asset(), "pump", wait=False, connection=site.con)
+        assert caught.value.errors[0].message == "disk full"
+
+
+def test_an_interruption_starts_no_more_jobs_and_names_those_started(site: Site) -> None:
+    """What was uploading goes no further; the ids of jobs already started come with the exception."""
+    told: list[int] = []
+
+    def interrupt(amount: int) -> None:
+        told.append(amount)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tsb.write_timeseries(
+            small(30, freq="h"), site.asset(), "pump", max_workers=1, progress=interrupt, connection=site.con
+        )
+    started = len(site.asked("POST", "/importJobs"))
+    assert started < 30
+    assert caught.value.__notes__[0].count(",") == started - 1
+
+
 def test_a_throttled_post_is_repeated() -> None:
     """429 was certainly not heard."""
     for site in open_site(faults=Faults([Fault(Answer(429, headers={"Retry-After": "0"}), "POST", r"/importJobs$")])):
@@ -312,12 +388,11 @@ def test_a_throttled_post_is_repeated() -> None:
 @pytest.mark.parametrize("variant", [job_in_list, old_job_names])
 def test_jobs_by_any_published_spelling(variant: object) -> None:
     """A one-element list, or other field names, are the same job."""
-    from tsbulk_frames.sandbox.faults import Rewrite
-
-    for site in open_site(faults=Faults([Fault(Rewrite(variant), None, r"/importJobs", times=None)])):
+    for site in open_site(faults=Faults([Fault(Rewrite(variant), "*", r"/importJobs", times=None)])):
         report = tsb.write_timeseries(small(), site.asset(), "pump", connection=site.con)
         assert report.ok
         assert report["start_time"][0] is not None
+        assert len(site.sandbox.faults.log) >= 2
 
 
 def test_unknown_asset_and_aspect_are_not_found(shared: Site) -> None:
@@ -350,11 +425,31 @@ def test_a_deadline_is_no_failure() -> None:
         assert jobs["status"].tolist() == ["SUCCESS"]
 
 
+def test_a_deadline_names_failed_partitions_and_looks_at_every_job() -> None:
+    """Partitions that failed are not hidden by others still running; jobs that have ended are not called running."""
+    now = [NOW]
+    sandbox = tsb.Sandbox(rules=Rules(job_seconds=60), clock=lambda: now[0], faults=Faults())
+    sandbox.faults.add(Fault(Answer(400, {"message": "no"}), "PUT", r"/files/"))
+    with sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+        sandbox.add_asset("a" * 32, twin_type="simulation", aspects={"pump": {"speed": "DOUBLE"}})
+        with pytest.raises(tsb.JobTimeout, match="1 other partitions failed") as caught:
+            tsb.write_timeseries(small(20, freq="h"), "a" * 32, "pump", timeout=0, connection=con)
+        now[0] += 61
+        assert len(caught.value.job_ids) == 19
+        for _ in range(200):
+            if len(sandbox.records("a" * 32, "pump")) == 19:
+                break
+            con.sleep(0.05)
+        assert len(tsb.wait_for_jobs(caught.value.job_ids, timeout=0, connection=con)) == 19
+
+
 def test_waiting_for_nothing_and_for_the_unknown(shared: Site) -> None:
     """No ids: an empty frame; an unknown id: not found; bad arguments: refused."""
     assert len(tsb.wait_for_jobs([], connection=shared.con)) == 0
     with pytest.raises(tsb.NotFoundError):
         tsb.wait_for_jobs("f" * 32, connection=shared.con)
+    with pytest.raises(tsb.FrameError, match="job_ids=None"):
+        tsb.wait_for_jobs(None, connection=shared.con)
     with pytest.raises(tsb.FrameError, match="job id 3"):
         tsb.wait_for_jobs([3], connection=shared.con)
     with pytest.raises(tsb.ConfigError, match="timeout=-1"):

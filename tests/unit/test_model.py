@@ -90,7 +90,7 @@ def test_bad_ranges_are_refused() -> None:
         TimeRange.parse("2026-03-01", "2026-03-02", "yes")
 
 
-@pytest.mark.parametrize("bad", ["", "  ", None, 7])
+@pytest.mark.parametrize("bad", ["", "  ", None, 7, ".", ".."])
 def test_a_series_has_names(bad: object) -> None:
     """Entity and property set are non-empty text."""
     with pytest.raises(FrameError, match="entity="):

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from tsbulk_frames.codec import RawPage, split_page
 from tsbulk_frames.errors import PageError
-from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_DAY, NS_PER_HOUR, NS_PER_MS, TimeRange, format_time, parse_moment
+from tsbulk_frames.model import (
+    MAX_NS,
+    MAX_WINDOW_NS,
+    NS_PER_DAY,
+    NS_PER_HOUR,
+    NS_PER_MS,
+    TimeRange,
+    format_time,
+    parse_moment,
+)
 from tsbulk_frames.paging import Chain, cut_range, decode_chain, join_page, split_rest, times_of, trim
 
 T0 = parse_moment("2026-03-01", "start")
@@ -113,7 +122,7 @@ def test_a_chain_follows_only_from_and_limit_of_next_record() -> None:
 @pytest.mark.parametrize("end", [None, next_link(T0 + NS_PER_DAY), next_link(T0 + 5, limit=0)])
 def test_a_chain_ends(end: str | None) -> None:
     """No nextRecord, one at the end of the window, or a limit used up."""
-    assert not Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], end))
+    assert not Chain(TimeRange(T0, T0 + NS_PER_DAY), first_limit=1).advance(page_of([T0], end))
 
 
 def test_a_chain_that_stands_still_is_refused() -> None:
@@ -141,7 +150,14 @@ def test_a_next_record_without_a_time_is_refused(bad: str) -> None:
 def test_a_next_record_with_a_bad_limit_is_refused() -> None:
     """A limit is a count."""
     with pytest.raises(PageError, match="not a count"):
-        Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], next_link(T0 + 1) + "&limit=-1"))
+        Chain(TimeRange(T0, T0 + NS_PER_DAY), 5).advance(page_of([T0], next_link(T0 + 1) + "&limit=-1"))
+
+
+def test_a_limit_nobody_asked_for_does_not_end_the_chain() -> None:
+    """A server's own limit in nextRecord, lowered to 0, would lose the rest."""
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
+    assert chain.advance(page_of([T0], next_link(T0 + 1, limit=0)))
+    assert chain.query.limit is None
 
 
 def test_the_seam_of_a_page_is_not_doubled() -> None:
@@ -168,6 +184,19 @@ def test_disorder_inside_a_page_is_refused(times: list[int]) -> None:
     """A page ascends strictly."""
     with pytest.raises(PageError, match="record 1 is at"):
         join_page(table_of(times), None, page=1)
+
+
+def test_a_seam_longer_than_what_a_page_added_is_no_disorder() -> None:
+    """A server that cuts `from` to milliseconds repeats all of that millisecond, page after page."""
+    first, second, third = [T0, T0 + 1, T0 + 2], [T0, T0 + 1, T0 + 2, T0 + 3], [T0, T0 + 1, T0 + 2, T0 + 3, T0 + 4]
+    pages = [page_of(times, number=number) for number, times in enumerate([first, second, third], 1)]
+    assert times_of(decode_chain(pages)).tolist() == third
+
+
+def test_the_last_nanosecond_there_is_can_be_trimmed() -> None:
+    """An end beyond 64 bits is no float."""
+    times = [MAX_NS - 107, MAX_NS - 106, MAX_NS]
+    assert times_of(trim(table_of(times), TimeRange(MAX_NS - 106, MAX_NS + 1))).tolist() == times[1:]
 
 
 def test_an_empty_page_joins() -> None:
