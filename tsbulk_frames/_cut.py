@@ -23,8 +23,9 @@ _LINE_FEED, _RETURN, _SPACE = b"\n\r "
 
 _NEXT = rb'"nextRecord"\s*:\s*(null|"[^"\\]*")\s*'
 _HEAD = re.compile(rb"\s*\{\s*(?:" + _NEXT + rb',)?\s*"records"\s*:\s*\[\s*')
-_TAIL = re.compile(rb"\s*\]\s*(?:,\s*" + _NEXT + rb")?\}\s*\Z")
+_TAIL = re.compile(rb"\]\s*(?:,\s*" + _NEXT + rb")?\}\s*\Z")
 _TAIL_BYTES = 16_384
+_EARLIER_END = re.compile(rb"\}\s*\]\s*,\s*\"")
 _SEPARATOR = re.compile(rb"\}\s*(,)\s*(?=\{)")
 
 
@@ -64,13 +65,22 @@ def find_records(body: bytes) -> tuple[int, int, bytes | None] | None:
     head = _HEAD.match(body)
     if head is None:
         return None
-    start = head.end()
-    tail = _TAIL.search(body, max(start, len(body) - _TAIL_BYTES))
-    if tail is None or (head[1] is not None and tail[1] is not None):
+    start, tail, closing = head.end(), None, len(body)
+    while tail is None:  # the last "]", or one before it: a URL may hold some
+        closing = body.rfind(b"]", max(start, len(body) - _TAIL_BYTES), closing)
+        if closing < 0:
+            return None
+        tail = _TAIL.match(body, closing)
+    if head[1] is not None and tail[1] is not None:
         return None
-    if start < tail.start() and not (body[start] == _OPEN and body[tail.start() - 1] == _CLOSE):
+    stop = closing
+    while stop > start and body[stop - 1] in b" \t\r\n":
+        stop -= 1
+    if start < stop and not (body[start] == _OPEN and body[stop - 1] == _CLOSE):
         return None
-    return start, tail.start(), head[1] if head[1] is not None else tail[1]
+    if body.find(b"]", start, stop) >= 0 and _EARLIER_END.search(body, start, stop):
+        return None  # maybe the list ends earlier, and another one stands behind it
+    return start, stop, head[1] if head[1] is not None else tail[1]
 
 
 def is_utf8(text: pa.Buffer) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -27,8 +27,8 @@ _TIME = re.compile(
 )
 
 
-def read_exact(page: RawPage, hints: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read one page by `json`, saying where it breaks the contract."""
+def read_exact(page: RawPage, exact: Collection[str] = ()) -> pa.Table:
+    """Read one page by `json`, saying where it breaks the contract; columns `exact` keep each value's own kind."""
     number = page.number
     try:
         records = parse_json(b"[" + page.body[page.start : page.stop] + b"]")
@@ -52,7 +52,7 @@ def read_exact(page: RawPage, hints: Mapping[str, pa.DataType]) -> pa.Table:
         values = [record.get(name) for record in records]
         try:
             name.encode()
-            columns[name] = column_of(values, hints.get(name))
+            columns[name] = column_of(values, exact=name in exact)
         except UnicodeEncodeError as error:
             first = next(at for at, record in enumerate(records) if name in record)
             _refuse(page, first, name, "has a name that is not Unicode text", error)

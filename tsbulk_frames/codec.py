@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,6 +41,8 @@ _BLOCK = 1 << 20
 """Arrow parses this much at a time: small enough for the processor's cache."""
 _THREADED = 16 << 20
 """From here on Arrow's own threads share one batch; smaller ones are decoded side by side by the caller."""
+_HEAD = 1 << 14
+"""As much is looked at to learn which columns hold text."""
 _BIG_INTEGER = re.compile(rb"[:\s]-?\d{16,}\s*[,}]")
 
 
@@ -133,16 +135,13 @@ def first_time(page: RawPage) -> int | None:
         return None
 
 
-def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] | None = None) -> pa.Table:
+def decode_pages(pages: Sequence[RawPage]) -> pa.Table:
     """Decode the records of pages together, in C++ off the GIL wherever that is exact.
 
     Parameters
     ----------
     pages : sequence of RawPage
         Small pages gain much by being decoded together: about 4 MB at once is best.
-    known : mapping of str to pyarrow.DataType, optional
-        Types met so far, e.g. those of the table decoded before. A hint for speed: values that do not fit are
-        read all the same and keep their own type. Its columns are part of the result even if no record has them.
 
     Returns
     -------
@@ -166,24 +165,21 @@ def decode_pages(pages: Sequence[RawPage], *, known: Mapping[str, pa.DataType] |
     >>> decode_pages([split_page(body)]).column_names
     ['_time', 'speed', 'speed_qc']
     """
-    hints = {name: kind for name, kind in (known or {}).items() if name != TIME and not pa.types.is_null(kind)}
     filled = [page for page in pages if page.start < page.stop]
-    if not filled:
-        return _complete(pa.table({TIME: pa.array([], TIME_TYPE)}), hints)
-    table = _read_plain(filled, hints)
+    table = _read_plain(filled) if filled else unify([])
+    if table is None and len(filled) == 1:
+        table = read_exact(filled[0])
     if table is not None:
-        return _complete(table, hints)
-    if len(filled) == 1:
-        return _complete(read_exact(filled[0], hints), hints)
+        return table.select(arrange(table.column_names))
     parts = []
     for page in filled:
-        part = _read_plain([page], hints)
-        parts.append(read_exact(page, hints) if part is None else part)
-    mixed = {name: EXACT for name, kind in _settled(parts).items() if kind == EXACT}
+        part = _read_plain([page])
+        parts.append(read_exact(page) if part is None else part)
+    mixed = {name for name, kind in _settled(parts).items() if kind == EXACT}
     for at, part in enumerate(parts):
         if any(name in mixed and _may_hide_integers(part[name]) for name in part.column_names):
-            parts[at] = read_exact(filled[at], hints | mixed)
-    return _complete(unify(parts), hints)
+            parts[at] = read_exact(filled[at], mixed)
+    return unify(parts)
 
 
 def unify(tables: Sequence[pa.Table]) -> pa.Table:
@@ -236,35 +232,41 @@ def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:
     return {name: TIME_TYPE if name == TIME else settle(parts[name]) for name in arrange(parts)}
 
 
-def _complete(table: pa.Table, hints: Mapping[str, pa.DataType]) -> pa.Table:
-    """Bring columns to their final order; add the known ones that no record had."""
-    for name, kind in hints.items():
-        if name not in table.column_names:
-            table = table.append_column(pa.field(name, kind), missing(table.num_rows, kind))
-    return table.select(arrange(table.column_names))
-
-
-def _read_plain(pages: Sequence[RawPage], hints: Mapping[str, pa.DataType]) -> pa.Table | None:
+def _read_plain(pages: Sequence[RawPage]) -> pa.Table | None:
     """Read by Arrow, or None if it refuses or might differ from `json`."""
     views = [memoryview(page.body)[page.start : page.stop] for page in pages]
     text = views[0] if len(views) == 1 else b",".join(views)
     if not is_utf8(pa.py_buffer(text)):
         return None
-    plain = {name: kind for name, kind in hints.items() if kind != EXACT}
     for cut in (cut_optimistic, cut_by_quotes):
         lines = cut(text)
-        if lines is None:
-            continue
-        for schema in (plain, {}) if plain else ({},):
-            table = _parse_lines(lines, schema)
-            if table is not None:
-                return table if _is_exact(table, text, hints) else None
+        table = None if lines is None else _parse_lines(lines)
+        if table is not None:
+            return table if _is_exact(table, text) else None
     return None
 
 
-def _parse_lines(lines: Lines, schema: Mapping[str, pa.DataType]) -> pa.Table | None:
+def _first_names(lines: Lines) -> dict[str, bool]:
+    """Names of the first records in order, and whether text was seen; none if in doubt.
+
+    Arrow guesses that some text is a time, which costs a second reading, unless it is told beforehand.
+    """
+    size = lines.buffer.size
+    first = lines.buffer[: min(size, _HEAD)].to_pybytes().split(b"\n")
+    seen: dict[str, bool] = {}
+    try:
+        for line in first if size <= _HEAD else first[:-1]:
+            for name, value in json.loads(line).items():
+                seen[name] = seen.get(name, False) or isinstance(value, str)
+    except (ValueError, AttributeError, RecursionError):
+        return {}  # damaged: Arrow says so
+    return seen
+
+
+def _parse_lines(lines: Lines) -> pa.Table | None:
     """Parse by Arrow; None if it refuses, or if the lines were no list of records with a time."""
-    schema = {TIME: pa.string(), **schema}
+    names = _first_names(lines)
+    schema = {TIME: pa.string(), **{name: pa.string() for name, text in names.items() if text}}
     size = lines.buffer.size
     blocks = [_BLOCK, size + 1] if size >= _BLOCK else [size + 1]
     while True:
@@ -289,22 +291,20 @@ def _parse_lines(lines: Lines, schema: Mapping[str, pa.DataType]) -> pa.Table | 
         times = table[TIME].cast(TIME_TYPE)  # refuses a text without zone, which the reader would take as UTC
     except pa.ArrowInvalid:
         return None
-    return table.set_column(table.column_names.index(TIME), pa.field(TIME, TIME_TYPE), times)
+    table = table.set_column(table.column_names.index(TIME), pa.field(TIME, TIME_TYPE), times)
+    present = set(table.column_names)
+    return table.select(list(dict.fromkeys([*filter(present.__contains__, names), *table.column_names])))
 
 
-def _is_exact(table: pa.Table, text: bytes | memoryview, hints: Mapping[str, pa.DataType]) -> bool:
+def _is_exact(table: pa.Table, text: bytes | memoryview) -> bool:
     """Whether Arrow read what `json` would: no NaN, no integer rounded to a float, nothing nested."""
-    doubtful = False
-    for field in table.schema:
-        if field.name == TIME:
-            continue
-        if pa.types.is_floating(field.type):
-            column = table[field.name]
-            if hints.get(field.name) == EXACT or not pc.all(pc.is_finite(column), min_count=0).as_py():
-                return False
-            bounds = pc.min_max(column).as_py()
-            low, high = bounds["min"], bounds["max"]  # type: ignore[call-overload]
-            doubtful |= low is not None and max(-low, high) >= EXACT_FLOAT_LIMIT
-        elif pa.types.is_nested(field.type):
-            return False
+    if any(pa.types.is_nested(kind) for kind in table.schema.types):
+        return False
+    floats = [column for column in table.columns if pa.types.is_floating(column.type)]
+    every = pa.chunked_array([chunk for column in floats for chunk in column.chunks], pa.float64())  # one question
+    if not pc.all(pc.is_finite(every), min_count=0).as_py():
+        return False
+    bounds = pc.min_max(every).as_py()
+    low, high = bounds["min"], bounds["max"]  # type: ignore[call-overload]
+    doubtful = low is not None and max(-low, high) >= EXACT_FLOAT_LIMIT
     return not (doubtful and _BIG_INTEGER.search(text))

@@ -157,8 +157,8 @@ def exact_column(values: Iterable[object]) -> Cells:
     return pa.ExtensionArray.from_storage(EXACT, pa.array(texts, pa.string()))  # type: ignore[arg-type]
 
 
-def column_of(values: Sequence[object], wanted: pa.DataType | None = None) -> Cells:
-    """Column of parsed JSON values by the rule table; `wanted` may only ask for the exact kind.
+def column_of(values: Sequence[object], *, exact: bool = False) -> Cells:
+    """Column of parsed JSON values by the rule table, or of the exact kind right away.
 
     Raises
     ------
@@ -168,9 +168,9 @@ def column_of(values: Sequence[object], wanted: pa.DataType | None = None) -> Ce
     kinds = {type(value) for value in values} - {type(None)}
     if float in kinds and not np.isfinite([value for value in values if type(value) is float]).all():
         raise ValueError("a number is too large for a 64-bit float")
-    if not kinds and wanted != EXACT:
+    if not kinds and not exact:
         return pa.nulls(len(values))
-    if wanted == EXACT or (len(kinds) > 1 and kinds != {int, float}):
+    if exact or (len(kinds) > 1 and kinds != {int, float}):
         return exact_column(values)
     try:
         if kinds == {str}:

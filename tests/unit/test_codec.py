@@ -21,9 +21,9 @@ def body(records, following=None, *, compact=True):
     return json.dumps({"records": records, "nextRecord": following}, separators=separators).encode()
 
 
-def decode(*pages, known=None):
+def decode(*pages):
     """Decode pages given as lists of records."""
-    return decode_pages([split_page(body(page), page=n) for n, page in enumerate(pages, 1)], known=known)
+    return decode_pages([split_page(body(page), page=n) for n, page in enumerate(pages, 1)])
 
 
 def values(table, name):
@@ -44,6 +44,8 @@ def same(got, expected):
         b' {\n "records" : [ %s ] , "nextRecord" : "https://x/a?b=1" } \n',
         b'{"records":[%s],"nextRecord":"https:\\/\\/x\\/a?b=1"}',
         b'{"a":[{}],"records":[%s],"nextRecord":"https://x/a?b=1","warnings":[{"a":1}]}',
+        b'{"records":[%s],"nextRecord":"https://x/a?b=1","links":[{"href":"x"}]}',
+        b'{"records":[%s] , "links":[{"href":"x"}],"nextRecord":"https://x/a?b=1"}',
         b'\xef\xbb\xbf{"records":[%s],"nextRecord":"https://x/a?b=1"}',
         b'{"records":[%s],"nextRecord":"https://x/a?b=1","nextRecord":"https://x/a?b=1"}',
         b'{"nextRecord":null,"records":[%s],"nextRecord":"https://x/a?b=1"}',
@@ -176,19 +178,6 @@ def test_times_are_exact():
     assert ends["_time"].cast(pa.int64()).to_pylist() == [-(2**63) + 1, 2**63 - 1] * 2
 
 
-def test_known_types_are_a_hint():
-    """Known types never bend a value; known columns are part of the result."""
-    known = {"_time": pa.string(), "a": pa.int64(), "b": pa.string(), "n": pa.null(), "e": pa.json_()}
-    table = decode([{"_time": TIME, "a": 2.5, "e": 1}, {"_time": TIME, "a": True}], known=known)
-    assert table.column_names == ["_time", "a", "e", "b"]
-    assert values(table, "a") == [2.5, True]
-    assert table.schema.field("b").type == pa.string()
-    assert table["b"].null_count == 2
-    assert decode(known=known).schema.names == ["_time", "a", "b", "e"]
-    mixed = decode([{"_time": TIME, "e": 1}, {"_time": TIME, "e": 2.5}], known=known)
-    assert same(values(mixed, "e"), [1, 2.5])
-
-
 def test_columns_stand_in_order_of_appearance():
     """A quality code stands behind its property, whichever came first; codes without property stay where they are."""
     table = decode([{"a_qc": 0, "_time": TIME, "b": 1}], [{"_time": TIME, "z_qc": 1, "a": 1, "b_qc": 2, "b_qc_qc": 3}])
@@ -206,7 +195,7 @@ def test_one_odd_page_leaves_the_others_alone(monkeypatch):
     import tsbulk_frames.codec as codec
 
     read, original = [], codec.read_exact
-    monkeypatch.setattr(codec, "read_exact", lambda page, hints: read.append(page.number) or original(page, hints))
+    monkeypatch.setattr(codec, "read_exact", lambda page, *exact: read.append(page.number) or original(page, *exact))
     plain = [{"_time": TIME, "a": 1.5, "s": '},{ [x] \\" '}] * 3
     table = decode(plain, [{"_time": TIME, "a": {"b": 1}}], plain)
     assert read == [2]
@@ -228,8 +217,25 @@ def test_as_many_rows_as_were_cut():
     from tsbulk_frames._cut import Lines
 
     line = pa.py_buffer(b'{"_time":"2026-03-01T00:00:00Z"}')
-    assert codec._parse_lines(Lines(line, 1), {}).num_rows == 1
-    assert codec._parse_lines(Lines(line, 2), {}) is None
+    assert codec._parse_lines(Lines(line, 1)).num_rows == 1
+    assert codec._parse_lines(Lines(line, 2)) is None
+
+
+@pytest.mark.parametrize("stamp", ["2024-01-01T00:00:00Z", "2018-11-01"])
+@pytest.mark.parametrize("late", [False, True])
+def test_text_that_looks_like_a_time_is_read_once(monkeypatch, stamp, late):
+    """Such text is told from the first records; only where it comes later the page is read a second time."""
+    import pyarrow.json as pj
+
+    calls, read_json = [], pj.read_json
+    monkeypatch.setattr(pj, "read_json", lambda *args, **options: calls.append(1) or read_json(*args, **options))
+    records = [{"_time": TIME, "n": n, "s": stamp, "x": n + 0.5, "y": stamp} for n in range(2_000)]
+    for record in records[: 1_000 if late else 0]:
+        del record["s"], record["y"]
+    table = decode(records)
+    assert len(calls) == 1 + late
+    assert table.column_names == (["_time", "n", "x", "s", "y"] if late else ["_time", "n", "s", "x", "y"])
+    assert table["y"].to_pylist() == [record.get("y") for record in records]
 
 
 def test_large_records_and_large_pages():
