@@ -1,30 +1,35 @@
-"""Credentials and the life of a token; pure: nothing here opens a socket.
+"""Credentials, and how a token is asked for; pure: nothing here opens a socket.
 
 A token request is only *described* here (`TokenRequest`); the transport carries it out and hands the answer to
-`parse_token`. `TokenCache` decides when that has to happen again.
+`parse_token`. `TokenCache` in ``tokens`` decides when that has to happen again.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import os
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from tsbulk_frames.errors import ConfigError, ProtocolError, TsBulkError
+from tsbulk_frames.errors import ConfigError, ProtocolError
 
-__all__ = ["AppCredentials", "Credentials", "TenantCredentials", "Token", "TokenCache", "TokenRequest", "UserToken"]
+__all__ = [
+    "AppCredentials",
+    "Credentials",
+    "TenantCredentials",
+    "Token",
+    "TokenRequest",
+    "UserToken",
+    "parse_token",
+    "secrets_of",
+]
 
 DEFAULT_LIFETIME = 1800.0
 """Seconds a token lives when the answer does not say (contract: 30 minutes)."""
-REFRESH_MARGIN = 300.0
-"""A token is replaced this many seconds before its end."""
 
 _SECRET = {"secret": True}
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
@@ -322,7 +327,7 @@ def parse_token(content: bytes) -> Token:
     """
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     value = answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
@@ -332,76 +337,6 @@ def parse_token(content: bytes) -> Token:
         )
     try:
         lifetime = float(answer.get("expires_in") or DEFAULT_LIFETIME)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         lifetime = DEFAULT_LIFETIME
     return Token(value, lifetime if 0 < lifetime < float("inf") else DEFAULT_LIFETIME)
-
-
-class TokenCache:
-    """Keeps one token for all threads and asks for the next one in time.
-
-    Parameters
-    ----------
-    fetch : callable
-        Gets a new `Token`; called by one thread at a time, the others wait for its result.
-    clock : callable
-        Monotonic seconds.
-
-    Notes
-    -----
-    A token is replaced 5 minutes before its end; one that lives under 10 minutes, after half of its life.
-    """
-
-    def __init__(self, fetch: Callable[[], Token], *, clock: Callable[[], float]) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._rounds = 0
-        self._token: str | None = None
-        self._fresh_until = 0.0
-        self._failure: TsBulkError | None = None
-
-    def __repr__(self) -> str:
-        return f"TokenCache({'***' if self._token else 'empty'})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a TokenCache holds a token and is not pickled; send the credentials instead")
-
-    def get(self) -> str:
-        """Return a token that is still good for a while, asking for a new one if need be.
-
-        Raises
-        ------
-        TsBulkError
-            What `fetch` raised; threads that waited for that very attempt get the same error, not one try each.
-        """
-        seen = self._rounds
-        with self._lock:
-            if self._token is not None and self._clock() < self._fresh_until:
-                return self._token
-            if self._rounds != seen and self._failure is not None:
-                raise copy.copy(self._failure)
-            return self._refresh()
-
-    def invalidate(self, token: str) -> None:
-        """Drop this very token after the service refused it; a newer one stays."""
-        with self._lock:
-            if self._token == token:
-                self._token = None
-
-    def _refresh(self) -> str:
-        """Ask for a token; the life is counted from before the request, as the server's clock starts then at best."""
-        asked = self._clock()
-        try:
-            token = self._fetch()
-        except TsBulkError as error:
-            self._token, self._failure = None, error
-            raise
-        else:
-            self._failure = None
-            self._token = token.value
-            margin = REFRESH_MARGIN if token.lifetime >= 2 * REFRESH_MARGIN else token.lifetime / 2
-            self._fresh_until = asked + token.lifetime - margin
-            return token.value
-        finally:
-            self._rounds += 1

@@ -114,6 +114,7 @@ def repeat(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     draw: Callable[[float, float], float],
+    pausing: Callable[[Failure, float], None],
 ) -> _Usable:
     """Try until there is an answer, a failure that stays, or no more budget.
 
@@ -127,6 +128,8 @@ def repeat(
         Seconds after the first try in which another may begin.
     clock, sleep, draw : callable
         Monotonic seconds, pause, a random number between two bounds.
+    pausing : callable
+        Called before each pause, with the failure and the seconds.
 
     Raises
     ------
@@ -150,6 +153,7 @@ def repeat(
     retrying = tenacity.Retrying(
         sleep=sleep,
         before=count,
+        before_sleep=lambda state: pausing(_failure(state), state.upcoming_sleep),
         wait=wait,
         stop=stop,
         retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.again),

@@ -1,16 +1,100 @@
-"""The pooled session beneath the transport: what ``requests`` must not do by itself, and what its errors mean."""
+"""The pooled session beneath the transport: what ``requests`` must not do by itself, and what its errors mean.
+
+`Deadline` bounds what it does: the sum of all waits on a socket, where its timeouts bound each wait.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
 import requests.auth
 import urllib3.exceptions
 
-from tsbulk_frames.stop import POOL_CLASSES
+from tsbulk_frames.stop import POOL_CLASSES, wait_at_most
 
-__all__ = ["UNUSABLE", "Bearer", "never_sent", "prepare_session"]
+__all__ = ["UNUSABLE", "Bearer", "Deadline", "TooLarge", "chunks_of", "never_sent", "prepare_session", "whole_body"]
+
+CHUNK = 1 << 20
+"""Bytes read from the socket at most before deadline and size are looked at again."""
+
+
+class Deadline:
+    """The end of the time for one try of a request, body included.
+
+    Parameters
+    ----------
+    seconds : float
+        From now.
+    read_timeout : float
+        Seconds a single wait for the answer may take.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, read_timeout: float, clock: Callable[[], float]) -> None:
+        self.read_timeout = read_timeout
+        self._seconds = seconds
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def left(self) -> float:
+        """Seconds left.
+
+        Raises
+        ------
+        TimeoutError
+            None are.
+        """
+        left = self._end - self._clock()
+        if left <= 0:
+            raise TimeoutError(f"not done within request_deadline={self._seconds:g} s")
+        return left
+
+
+def chunks_of(response: requests.Response, size: int, deadline: Deadline) -> Iterator[bytes]:
+    """Give the body, decompressed, as it comes: waiting for full chunks, a trickle would outlive any deadline.
+
+    Raises
+    ------
+    OSError, urllib3.exceptions.HTTPError
+        It broke off, or did not come in time.
+    """
+    raw = response.raw
+    while True:
+        wait_at_most(min(deadline.read_timeout, deadline.left()), raw.connection)
+        chunk: bytes = raw.read1(size, decode_content=True)
+        if not chunk:
+            return
+        yield chunk
+
+
+class TooLarge(Exception):
+    """An answer beyond ``max_answer_bytes``: raised between two chunks, gone before anybody sees it."""
+
+
+def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> bytes:
+    """Read the body, as long as it is not too large.
+
+    Raises
+    ------
+    TooLarge
+        It has more than `limit` bytes.
+    OSError, urllib3.exceptions.HTTPError
+        See `chunks_of`.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in chunks_of(response, CHUNK, deadline):
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(
+                f"the answer is larger than max_answer_bytes={limit}; ask for less (a shorter range, a limit, a "
+                "byte range) or raise max_answer_bytes"
+            )
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def prepare_session(session: requests.Session, connections: int) -> requests.Session:

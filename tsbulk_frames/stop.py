@@ -1,6 +1,7 @@
 """Ending requests under way from another thread: after Ctrl-C or an early ``break`` nobody waits for the network.
 
-A thread that waits on a socket hears nothing else; so its socket is shut down under it.
+A thread that waits on a socket hears nothing else; so its socket is shut down under it. The connections made here
+know their socket for that, and for `wait_at_most`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 import urllib3.connection
 import urllib3.connectionpool
 
-__all__ = ["POOL_CLASSES", "Stop"]
+__all__ = ["POOL_CLASSES", "Stop", "wait_at_most"]
 
 _current = threading.local()
 
@@ -72,11 +73,21 @@ def _shut(sock: socket.socket) -> None:
 class _Watched(urllib3.connection.HTTPConnection):
     """A connection that tells the switch, if one is set, on which socket it waits."""
 
+    answering: socket.socket | None = None
+
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        self.answering = self.sock  # an answer that ends the connection takes `sock` away, and is still to be read
         stop: Stop | None = getattr(_current, "stop", None)
         if stop is not None and self.sock is not None:
             stop._watch(self.sock)
         return super().getresponse()
+
+
+def wait_at_most(seconds: float, connection: object) -> None:
+    """Let the next read from a connection wait no longer; one that has been read to its end cannot wait."""
+    if isinstance(connection, _Watched) and connection.answering is not None:
+        with suppress(OSError):
+            connection.answering.settimeout(seconds)
 
 
 class _WatchedTLS(_Watched, urllib3.connection.HTTPSConnection):

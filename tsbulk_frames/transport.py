@@ -11,29 +11,39 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
 import requests.utils
+import urllib3
 import urllib3.exceptions
 
-from tsbulk_frames.auth import Credentials, Token, TokenCache, TokenRequest, UserToken, parse_token, secrets_of
+from tsbulk_frames.auth import Credentials, Token, UserToken, parse_token, secrets_of
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.failures import Refusal, Silence, detail_of, innermost, redacted_url, request_id_of
 from tsbulk_frames.gate import gate_to
 from tsbulk_frames.retry import Failure, Retry, repeat, repeatable_status, retry_after
-from tsbulk_frames.session import UNUSABLE, Bearer, never_sent, prepare_session
+from tsbulk_frames.session import (
+    UNUSABLE,
+    Bearer,
+    Deadline,
+    TooLarge,
+    chunks_of,
+    never_sent,
+    prepare_session,
+    whole_body,
+)
 from tsbulk_frames.stop import Stop
+from tsbulk_frames.tokens import TokenCache
 from tsbulk_frames.wire import Body, header_value, path_of, query_of
 
 __all__ = ["Answer", "Transport"]
 
-CHUNK = 1 << 20
-"""Bytes read from the socket at most before deadline and size are looked at again."""
 MAX_ERROR_BODY = 1 << 16
 """Bytes of an error's body that are read: more is never shown."""
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
@@ -69,13 +79,14 @@ class _Call:
     headers: Mapping[str, str] = field(repr=False)
     body: Body = field(repr=False)
     retry: Retry
-    accept: Collection[int] = ()
-    token_endpoint: bool = False
+    latest: float
     stop: Stop | None = None
+    token_endpoint: bool = False
 
-
-class _TooLarge(Exception):
-    """An answer beyond ``max_answer_bytes``: raised between two chunks, gone before anybody sees it."""
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller has asked to end it."""
+        return self.stop is not None and self.stop.asked
 
 
 _Outcome: TypeAlias = Answer | Failure
@@ -151,8 +162,10 @@ class Transport:
         self.close()
 
     def close(self) -> None:
-        """Close the pooled connections; later requests raise ConfigError. Closing twice does no harm."""
+        """Close the sockets and forget the token; later requests raise ConfigError. Closing twice does no harm."""
         self._closed = True
+        if self._tokens is not None:
+            self._tokens.close()
         self._session.close()
 
     def request(
@@ -165,7 +178,6 @@ class Transport:
         body: bytes | BinaryIO | None = None,
         json: object = None,
         retry: Retry = "always",
-        accept: Collection[int] = (),
         stop: Stop | None = None,
     ) -> Answer:
         """Send a request and wait for its whole answer.
@@ -187,15 +199,13 @@ class Transport:
         retry : {"always", "unsent", "never"}
             ``"always"`` repeats what may arrive twice; ``"unsent"`` only what certainly was not carried out (no
             connection, 429).
-        accept : collection of int, optional
-            Statuses to return like a success.
         stop : Stop, optional
             Ends the request, and its pauses, when thrown by another thread.
 
         Returns
         -------
         Answer
-            With a 2xx status, or one of `accept`.
+            With a 2xx status.
 
         Raises
         ------
@@ -219,15 +229,15 @@ class Transport:
         if kind is not None and not any(name.lower() == "content-type" for name in sent):
             sent["Content-Type"] = kind
         url = self.config.host_url + path_of(segments) + query_of(query or {})
-        call = _Call(method.upper(), url, sent, Body(body), retry, accept, stop=stop)
-        if stop is None:
-            return self._carry(call, self._authorized_try)
-        with stop.over():
-            return self._carry(call, self._authorized_try)
+        call = _Call(method.upper(), url, sent, Body(body), retry, self._latest(), stop)
+        return self._carry(call, self._authorized_try)
+
+    def _latest(self) -> float:
+        """When the last try of a request made now may begin."""
+        return self._clock() + self.config.retry_budget
 
     def _carry(self, call: _Call, attempt: Callable[[_Call], _Outcome]) -> Answer:
         """Try until there is an answer, an error that stays, or no budget left."""
-        self._refuse_long_pause(call)
         return repeat(
             lambda: attempt(call),
             max_attempts=self.config.max_attempts,
@@ -235,29 +245,36 @@ class Transport:
             clock=self._clock,
             sleep=self._pause(call),
             draw=self._draw,
+            pausing=self._share_pause,
         )
+
+    def _share_pause(self, failure: Failure, seconds: float) -> None:
+        """Let all keep the pause after a 429 that came without one: the limit is the service's."""
+        if failure.status == 429 and failure.wait is None:
+            self._throttle.pause(seconds)
 
     def _authorized_try(self, call: _Call) -> _Outcome:
         """Try with the token; a refused one is renewed once, as it may have been withdrawn before its time."""
-        token = self._token()
+        token = self._token(call.stop)
         outcome = self._try(call, token)
         if self._tokens is not None and isinstance(outcome, Failure) and outcome.status == 401:
             self._tokens.invalidate(token)
-            outcome = self._try(call, self._token())
+            outcome = self._try(call, self._token(call.stop))
         return outcome
 
-    def _token(self) -> str:
+    def _token(self, stop: Stop | None) -> str:
         """Give the token to send."""
         if isinstance(self._credentials, UserToken):
             return self._credentials.authorization
         assert self._tokens is not None
-        return self._tokens.get()
+        return self._tokens.get(stop)
 
-    def _fetch_token(self) -> Token:
+    def _fetch_token(self, stop: Stop | None) -> Token:
         """Carry out the credentials' token request; nothing of the caller's request has been sent by then."""
         assert not isinstance(self._credentials, UserToken)
-        wanted: TokenRequest = self._credentials.token_request(self.config.host_url)
-        call = _Call(wanted.method, wanted.url, wanted.headers, Body(wanted.body), "always", token_endpoint=True)
+        wanted = self._credentials.token_request(self.config.host_url)
+        body = Body(wanted.body)
+        call = _Call(wanted.method, wanted.url, wanted.headers, body, "always", self._latest(), stop, True)
         try:
             return parse_token(self._carry(call, self._try).content)
         except ServiceError as error:
@@ -271,49 +288,56 @@ class Transport:
             attempts=failure.attempts,
         ) from failure
 
-    def _refuse_long_pause(self, call: _Call) -> None:
-        """Fail at once where the service asked all to wait longer than this request may take."""
-        pause = self._throttle.remaining
-        if pause > self.config.retry_budget:
-            said = f"another request's, with {pause:.0f} s to wait: beyond retry_budget={self.config.retry_budget:g}"
-            raise Refusal(call.method, redacted_url(call.url), 429, said, retry_after=pause).error(0)
-
     def _try(self, call: _Call, token: str | None = None) -> _Outcome:
-        """Send once, when there is a free slot and no pause on; the slot is kept meanwhile, as nobody may send."""
-        with self._gate.slot():
-            if pause := self._throttle.remaining:
-                self._pause(call)(pause)
-            if self._closed:
-                raise ConfigError("this connection is closed; open a new one")
-            began = self._clock()
-            outcome = self._exchange(call, token, began + self.config.request_deadline)
-            logger.debug(
-                "%s %s -> %s in %.3f s", call.method, redacted_url(call.url), outcome.status, self._clock() - began
-            )
-            return outcome
+        """Send once, when there is a free slot and no pause on; nobody sits out a pause in a slot."""
+        while True:
+            with self._gate.slot():
+                if self._closed:
+                    raise ConfigError("this connection is closed; open a new one")
+                if call.stopped:
+                    return self._left(call)
+                pause = self._throttle.remaining
+                if not pause:
+                    began = self._clock()
+                    outcome = self._exchange(call, token)
+                    took = self._clock() - began
+                    logger.debug("%s %s -> %s in %.3f s", call.method, redacted_url(call.url), outcome.status, took)
+                    return outcome
+            if self._clock() + pause > call.latest:
+                return self._too_long(call, pause)
+            self._pause(call)(pause)
+
+    def _too_long(self, call: _Call, pause: float) -> Failure:
+        """Fail at once where the service asked all to wait longer than this request may take; this try is not sent."""
+        said = f"another request's, with {pause:.0f} s to wait: beyond retry_budget={self.config.retry_budget:g}"
+        refusal = Refusal(call.method, redacted_url(call.url), 429, said, retry_after=pause)
+        return Failure(False, pause, 429, lambda attempts: refusal.error(attempts - 1))
+
+    def _left(self, call: _Call) -> Failure:
+        """End a request whose caller has left: this try is not sent."""
+        cause = ConnectionAbortedError("the caller has left")
+        silence = Silence(call.method, redacted_url(call.url), str(cause), cause, unknown=False, certificate=False)
+        return Failure(False, None, None, silence.error)
 
     def _pause(self, call: _Call) -> Callable[[float], None]:
         """How this call sleeps: interruptibly where it can be stopped, and time is not injected."""
         return call.stop.sleep if call.stop is not None and self._sleep is time.sleep else self._sleep
 
-    def _exchange(self, call: _Call, token: str | None, deadline: float) -> _Outcome:
+    def _exchange(self, call: _Call, token: str | None) -> _Outcome:
         """One request and its whole answer; every exception of the libraries below ends here."""
-
-        def in_time() -> None:
-            if self._clock() > deadline:
-                raise TimeoutError(f"not done within request_deadline={self.config.request_deadline:g} s")
-
+        deadline = Deadline(self.config.request_deadline, self.config.read_timeout, self._clock)
         status: int | None = None
         try:
-            with self._send(call, token, in_time) as response:
+            with call.stop.over() if call.stop else nullcontext(), self._send(call, token, deadline) as response:
                 status = response.status_code
-                if 200 <= status < 300 or status in call.accept:
-                    return Answer(status, response.headers, self._read(response, in_time))
-                return self._refused(call, response, in_time, token)
+                if 200 <= status < 300:
+                    limit = self.config.max_answer_bytes
+                    return Answer(status, response.headers, whole_body(response, limit, deadline))
+                return self._refused(call, response, deadline, token)
         except UNUSABLE as error:
             text = innermost(error, self._hidden(token))
             return Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
-        except _TooLarge as error:
+        except TooLarge as error:
             text = f"{call.method} {urlsplit(call.url).path}: {error}"
             return Failure(False, None, status, lambda _: ProtocolError(text))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -323,7 +347,7 @@ class Transport:
         """Name what no text from outside may carry into an error."""
         return self._secrets if token is None else (*self._secrets, token)
 
-    def _send(self, call: _Call, token: str | None, in_time: Callable[[], None]) -> requests.Response:
+    def _send(self, call: _Call, token: str | None, deadline: Deadline) -> requests.Response:
         """Hand the request to the session; the body of the answer stays on the socket."""
         config = self.config
         proxies = config.proxy_urls
@@ -331,43 +355,23 @@ class Transport:
             call.method,
             call.url,
             headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
-            data=call.body.open(in_time),
+            data=call.body.open(deadline.left),
             auth=Bearer(token) if token is not None else None,
-            timeout=(
-                min(config.connect_timeout, config.request_deadline),
-                min(config.read_timeout, config.request_deadline),
-            ),
+            timeout=urllib3.Timeout(deadline.left(), config.connect_timeout, config.read_timeout),  # type: ignore[arg-type]
             allow_redirects=False,
             stream=True,
             proxies=requests.utils.get_environ_proxies(call.url) if proxies is None else proxies,
             verify=self._verify,
         )
 
-    def _read(self, response: requests.Response, in_time: Callable[[], None]) -> bytes:
-        """Read the body as it comes: waiting for full chunks, a trickle would outlive any deadline."""
-        limit = self.config.max_answer_bytes
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
-            size += len(chunk)
-            if size > limit:
-                raise _TooLarge(
-                    f"the answer is larger than max_answer_bytes={limit}; ask for less (a shorter range, a limit, a "
-                    "byte range) or raise max_answer_bytes"
-                )
-            chunks.append(chunk)
-            in_time()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _refused(
-        self, call: _Call, response: requests.Response, in_time: Callable[[], None], token: str | None
-    ) -> Failure:
+    def _refused(self, call: _Call, response: requests.Response, deadline: Deadline, token: str | None) -> Failure:
         """Judge an answer that is no success; one whose body cannot be read is still an answer."""
         content = b""
         try:
-            while len(content) < MAX_ERROR_BODY and (chunk := response.raw.read1(MAX_ERROR_BODY, decode_content=True)):
+            for chunk in chunks_of(response, MAX_ERROR_BODY, deadline):
                 content += chunk
-                in_time()
+                if len(content) >= MAX_ERROR_BODY:
+                    break
         except (urllib3.exceptions.HTTPError, OSError) as error:
             logger.debug("the body of a %d answer could not be read: %s", response.status_code, type(error).__name__)
         status = response.status_code
@@ -389,8 +393,7 @@ class Transport:
         """Judge a request without a usable answer: may it have been carried out, may it be sent again."""
         certificate = _CERTIFICATE in text
         unsent = certificate or never_sent(error)
-        stopped = call.stop is not None and call.stop.asked
-        again = not certificate and not stopped and (call.retry == "always" or (call.retry == "unsent" and unsent))
+        again = not certificate and not call.stopped and (call.retry == "always" or (call.retry == "unsent" and unsent))
         unknown = not unsent and call.method != "GET" and not call.token_endpoint
         cause = type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
         silence = Silence(call.method, redacted_url(call.url), text, cause, unknown=unknown, certificate=certificate)

@@ -118,7 +118,7 @@ class Body:
         self._file = io.BytesIO(content) if isinstance(content, bytes) and len(content) > SMALL else content
         self._start = 0 if self._file is None or isinstance(self._file, bytes) else self._file.tell()
 
-    def open(self, in_time: Callable[[], None]) -> bytes | Upload | None:
+    def open(self, in_time: Callable[[], object]) -> bytes | Upload | None:
         """Give the body for one try; `in_time` is called before each block and may raise."""
         if self._file is None or isinstance(self._file, bytes):
             return self._file
@@ -129,7 +129,7 @@ class Body:
 class Upload:
     """A body handed out in blocks: sent in one go, all of it would have to pass within one socket timeout."""
 
-    def __init__(self, source: BinaryIO, in_time: Callable[[], None]) -> None:
+    def __init__(self, source: BinaryIO, in_time: Callable[[], object]) -> None:
         self._source = source
         self._in_time = in_time
         here = source.tell()

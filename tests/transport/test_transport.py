@@ -34,6 +34,7 @@ from tsbulk_frames.errors import (
     TransportError,
     TsBulkError,
 )
+from tsbulk_frames.stop import Stop
 from tsbulk_frames.transport import Transport
 
 HOST = "https://gateway.test"
@@ -195,12 +196,6 @@ def test_chunked_answers_are_read(server: Server, connect: Connect) -> None:
     assert connect(server.url).request("GET", ["x"]).content == b"abcde"
 
 
-def test_extra_statuses_can_be_accepted(mock: requests_mock.Mocker, connect: Connect) -> None:
-    """Where a 404 is an answer, not an error."""
-    mock.get(f"{HOST}/x", status_code=404)
-    assert connect().request("GET", ["x"], accept={404}).status == 404
-
-
 def test_an_answer_too_large_is_refused(server: Server, connect: Connect) -> None:
     """What counts is what would fill the memory, not what travels; it is not tried again."""
     packed = gzip.compress(b"0" * 3_000_000)
@@ -248,11 +243,34 @@ def test_a_trickle_does_not_outlive_the_deadline(server: Server, connect: Connec
 
 
 def test_every_request_has_timeouts(mock: requests_mock.Mocker, connect: Connect) -> None:
-    """To connect and to read; neither is longer than the whole may take."""
+    """To connect, to read, and for both together; none is longer than the whole may take."""
     mock.get(f"{HOST}/x")
     connect().request("GET", ["x"])
     connect(request_deadline=5).request("GET", ["x"])
-    assert [request.timeout for request in mock.request_history] == [(10.0, 65.0), (5, 5)]
+    given = [request.timeout for request in mock.request_history]
+    assert [(one.total, one.connect_timeout, one.read_timeout) for one in given] == [(70, 10, 65), (5, 5, 65)]
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_wait_for_the_body_is_no_longer_than_what_is_left(
+    server: Server, connect: Connect, clock: Clock, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    """However late the first byte came, and whether the connection stays or goes: else the deadline counts twice."""
+    waits = []
+    original = socket.socket.settimeout
+
+    def settimeout(one: socket.socket, seconds: float | None) -> None:
+        waits.append(seconds)
+        original(one, seconds)
+
+    def script(handler: BaseHTTPRequestHandler, _: Seen) -> None:
+        clock.now += 69.5
+        reply(handler, 200, b"ok", **({} if lasting else {"Connection": "close"}))
+
+    server.script = script
+    monkeypatch.setattr(socket.socket, "settimeout", settimeout)
+    assert connect(server.url).request("GET", ["x"]).content == b"ok"
+    assert 0.5 in waits
 
 
 # The token
@@ -570,6 +588,106 @@ def test_one_pause_for_all_threads(mock: requests_mock.Mocker, connect: Connect,
     assert clock.slept == [30.0]
 
 
+def test_a_pause_counts_before_each_try(mock: requests_mock.Mocker, connect: Connect, clock: Clock) -> None:
+    """One that came up between two tries is refused as one before the first: nobody sits it out beyond the budget."""
+    transport = connect(retry_budget=10)
+    others = connect(retry_budget=10)
+    others._gate = transport._gate
+    others._throttle = transport._throttle
+
+    def answer(*_: object) -> str:
+        with pytest.raises(ThrottledError):
+            others.request("GET", ["other"])
+        return ""
+
+    mock.get(f"{HOST}/other", status_code=429, headers={"Retry-After": "60"})
+    mock.get(f"{HOST}/x", status_code=503, text=answer)
+    with pytest.raises(ThrottledError, match="retry_budget=10") as caught:
+        transport.request("GET", ["x"])
+    assert (caught.value.attempts, mock.call_count) == (1, 2)
+    assert sum(clock.slept) <= 0.5
+
+
+def test_a_pause_made_longer_meanwhile_is_kept(
+    mock: requests_mock.Mocker, connect: Connect, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who wakes from a pause looks again, and holds no place meanwhile: with a single one, another can send."""
+    mock.get(f"{HOST}/first", [{"status_code": 429, "headers": {"Retry-After": "5"}}, {}])
+    mock.get(f"{HOST}/second", status_code=429, headers={"Retry-After": "7"})
+    mock.get(f"{HOST}/third")
+    transport = connect(max_attempts=1, max_connections=1)
+    with pytest.raises(ThrottledError):
+        transport.request("GET", ["first"])
+    held = []
+
+    def sleep(seconds: float) -> None:
+        held.append(transport._gate._busy)
+        clock.sleep(seconds)
+        if len(clock.slept) == 1:
+            with pytest.raises(ThrottledError):
+                transport.request("GET", ["second"])
+
+    monkeypatch.setattr(transport, "_sleep", sleep)
+    transport.request("GET", ["third"])
+    assert (clock.slept, held) == ([5.0, 7.0], [0, 0])
+
+
+def test_a_throttling_without_a_time_pauses_all(
+    mock: requests_mock.Mocker, connect: Connect, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause before the next try is everybody's: the limit is the service's; it is random, under a growing bound."""
+    mock.get(f"{HOST}/x", [{"status_code": 429}, {"status_code": 429}, {"status_code": 503}, {}])
+    transport = connect()
+    shared = []
+    bounds = []
+
+    def sleep(seconds: float) -> None:
+        shared.append(transport._throttle.remaining)
+        clock.sleep(seconds)
+
+    def draw(least: float, most: float) -> float:
+        bounds.append((least, most))
+        return most
+
+    monkeypatch.setattr(transport, "_sleep", sleep)
+    monkeypatch.setattr(transport, "_draw", draw)
+    transport.request("GET", ["x"])
+    assert (shared, clock.slept, bounds) == ([0.5, 1.0, 0.0], [0.5, 1.0, 2.0], [(0, 0.5), (0, 1.0), (0, 2.0)])
+
+
+def test_who_leaves_is_not_held_by_a_token_and_spoils_it_for_nobody(server: Server, connect: Connect) -> None:
+    """The token request ends with the caller, at its first try; another one on the connection asks anew."""
+    arrived, done = threading.Event(), threading.Event()
+
+    def script(handler: BaseHTTPRequestHandler, seen: Seen) -> None:
+        if len(server.seen) == 1:
+            arrived.set()
+            done.wait(5)
+        reply(handler, 200, b'{"access_token": "t1"}')
+
+    server.script = script
+    stop = Stop()
+    transport = connect(server.url, APP)
+    ended: list[TransportError] = []
+
+    def leave() -> None:
+        with pytest.raises(TransportError) as caught:
+            transport.request("GET", ["x"], stop=stop)
+        ended.append(caught.value)
+
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    assert arrived.wait(5)
+    stop.now()
+    leaving.join(5)
+    assert ended[0].attempts == 1
+    assert transport.request("GET", ["x"]).status == 200
+    done.set()
+    with pytest.raises(TransportError, match="left"):
+        transport.request("GET", ["x"], stop=stop)
+    assert [seen.target for seen in server.seen] == [TOKEN_URL.removeprefix(HOST)] * 2 + ["/x"]
+
+
 def test_no_more_connections_than_allowed(server: Server, connect: Connect) -> None:
     """However many threads ask: three meet in the server, four never do."""
     three, four = threading.Barrier(3), threading.Barrier(4)
@@ -759,6 +877,19 @@ def test_a_transport_does_not_travel(connect: Connect) -> None:
     """It holds a token and sockets."""
     with pytest.raises(TypeError, match="credentials"):
         pickle.dumps(connect())
+
+
+def test_a_closed_transport_has_no_token(mock: requests_mock.Mocker, connect: Connect) -> None:
+    """It is forgotten with the sockets."""
+    mock.post(TOKEN_URL, json={"access_token": "t1"})
+    mock.get(f"{HOST}/x")
+    transport = connect(credentials=APP)
+    transport.request("GET", ["x"])
+    transport.close()
+    assert transport._tokens._token is None
+    with pytest.raises(ConfigError, match="closed"):
+        transport.request("GET", ["x"])
+    assert mock.call_count == 2
 
 
 def test_a_closed_transport_says_so(server: Server, clock: Clock, connect: Connect) -> None:

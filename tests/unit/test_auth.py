@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import pickle
-import threading
 
 import pytest
 from hypothesis import given
@@ -15,13 +14,12 @@ from tsbulk_frames.auth import (
     AppCredentials,
     TenantCredentials,
     Token,
-    TokenCache,
     TokenRequest,
     UserToken,
     parse_token,
     secrets_of,
 )
-from tsbulk_frames.errors import AuthError, ConfigError, ProtocolError
+from tsbulk_frames.errors import ConfigError, ProtocolError
 
 GATEWAY = "https://gateway.eu1.mindsphere.io"
 APP = AppCredentials("pumps", "1.0", "host", "user", "my-id", "my-secret")
@@ -34,16 +32,6 @@ ENVIRON = {
     "MDSP_KEY_STORE_CLIENT_ID": "my-id",
     "MDSP_KEY_STORE_CLIENT_SECRET": "my-secret",
 }
-
-
-class Clock:
-    """Seconds that pass only when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize("text", ["abc.def", "Bearer abc.def", "bearer  abc.def", "BEARER abc.def"])
@@ -177,133 +165,18 @@ def test_token_request_masks_headers_and_body() -> None:
 @pytest.mark.parametrize(
     ("answer", "lifetime"),
     [({}, 1800), ({"expires_in": 60}, 60), ({"expires_in": "90"}, 90), ({"expires_in": None}, 1800)]
-    + [({"expires_in": bad}, 1800) for bad in (-5, 0, "soon", [1], 1e999)],
+    + [({"expires_in": bad}, 1800) for bad in (-5, 0, "soon", [1], 1e999, 10**400)],
 )
 def test_token_answers(answer: dict[str, object], lifetime: float) -> None:
     """Only ``access_token`` is needed; a life that is none counts as 30 minutes."""
     assert parse_token(json.dumps({"access_token": "t0k", **answer}).encode()) == Token("t0k", lifetime)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"{}", b'{"access_token": ""}', b'{"access_token": "a b"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"[]", b"{}", b'{"access_token": ""}', b'{"access_token": "a b"}', b"[" * 100_000],
+)
 def test_an_answer_without_a_token_is_an_error(content: bytes) -> None:
     """It is not repeated in the message, as it might hold half a token."""
     with pytest.raises(ProtocolError, match="access_token"):
         parse_token(content)
-
-
-@pytest.mark.parametrize(("lifetime", "until"), [(1800, 1500), (600, 300), (599, 299.5), (10, 5)])
-def test_a_token_is_replaced_before_its_end(lifetime: float, until: float) -> None:
-    """Five minutes before, or at half of a life under ten minutes."""
-    clock, fetched = Clock(), []
-
-    def fetch() -> Token:
-        fetched.append(clock())
-        return Token(f"t{len(fetched)}", lifetime)
-
-    cache = TokenCache(fetch, clock=clock)
-    assert cache.get() == cache.get() == "t1"
-    clock.now += until - 0.001
-    assert cache.get() == "t1"
-    clock.now += 0.001
-    assert cache.get() == "t2"
-
-
-def test_invalidate_drops_only_that_very_token() -> None:
-    """A late 401 for an old token must not cost the new one."""
-    tokens = iter(["t1", "t2", "t3"])
-    cache = TokenCache(lambda: Token(next(tokens)), clock=Clock())
-    assert cache.get() == "t1"
-    cache.invalidate("t1")
-    assert cache.get() == "t2"
-    cache.invalidate("t1")
-    assert cache.get() == "t2"
-
-
-def race(cache: TokenCache, entered: threading.Event, release: threading.Event) -> list[object]:
-    """Let eight threads ask while the first one's fetch is held back."""
-    results: list[object] = []
-
-    def ask() -> None:
-        try:
-            results.append(cache.get())
-        except AuthError as error:
-            results.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    assert entered.wait(5)
-    release.set()
-    for thread in threads:
-        thread.join(5)
-    return results
-
-
-def test_one_refresh_however_many_threads_wait() -> None:
-    """The token endpoint is asked once."""
-    entered, release, calls = threading.Event(), threading.Event(), []
-
-    def fetch() -> Token:
-        calls.append(1)
-        entered.set()
-        assert release.wait(5)
-        return Token("t1")
-
-    assert race(TokenCache(fetch, clock=Clock()), entered, release) == ["t1"] * 8
-    assert len(calls) == 1
-
-
-def test_a_failed_refresh_is_shared_by_those_who_waited() -> None:
-    """Eight waiting threads do not try eight times in a row; the next caller tries anew."""
-    calls: list[int] = []
-    outcomes: list[AuthError] = []
-    queued = threading.Event()
-
-    class Announcing:
-        """A lock that tells when a second thread queues up."""
-
-        def __init__(self) -> None:
-            self.lock = threading.Lock()
-
-        def __enter__(self) -> None:
-            if self.lock.locked():
-                queued.set()
-            self.lock.acquire()
-
-        def __exit__(self, *args: object) -> None:
-            self.lock.release()
-
-    def fetch() -> Token:
-        calls.append(1)
-        if len(calls) == 1:
-            waiter.start()
-            assert queued.wait(5)
-        raise AuthError("no", status=401)
-
-    def wait() -> None:
-        with pytest.raises(AuthError) as caught:
-            cache.get()
-        outcomes.append(caught.value)
-
-    cache = TokenCache(fetch, clock=Clock())
-    cache._lock = Announcing()  # type: ignore[assignment]
-    waiter = threading.Thread(target=wait)
-    with pytest.raises(AuthError) as first:
-        cache.get()
-    waiter.join(5)
-    assert len(calls) == 1
-    assert outcomes[0].status == 401
-    assert outcomes[0] is not first.value
-    with pytest.raises(AuthError):
-        cache.get()
-    assert len(calls) == 2
-
-
-def test_a_token_cache_does_not_travel() -> None:
-    """Pickling it would carry the token along."""
-    cache = TokenCache(lambda: Token("hush-hush"), clock=Clock())
-    assert repr(cache) == "TokenCache(empty)"
-    cache.get()
-    assert "hush" not in repr(cache)
-    with pytest.raises(TypeError, match="credentials"):
-        pickle.dumps(cache)
