@@ -6,7 +6,7 @@ The shop window: every public name, and where it lives. A module is loaded when 
 to …               use
 =================  ===========================================================================================
 connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
-read               `read_timeseries`, `iter_timeseries`, `read_arrow`
+read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
 write              `write_timeseries`, `write_import_files`, `wait_for_jobs`
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
@@ -42,8 +42,10 @@ from tsbulk_frames.errors import (
 if TYPE_CHECKING:
     from tsbulk_frames.assets import AssetsClient
     from tsbulk_frames.auth import AppCredentials, TenantCredentials, UserToken
+    from tsbulk_frames.cache import CacheInfo, cache_info, clear_cache
     from tsbulk_frames.config import RestClientConfig
     from tsbulk_frames.connection import Connection, connect
+    from tsbulk_frames.download import DownloadInfo, download_parquet
     from tsbulk_frames.files import FileServiceClient
     from tsbulk_frames.importjob import wait_for_jobs
     from tsbulk_frames.messages import (
@@ -70,12 +72,14 @@ __all__ = [
     "AuthError",
     "BulkImportInput",
     "BulkImportOperationsClient",
+    "CacheInfo",
     "ConfigError",
     "ConflictError",
     "Connection",
     "CreateImportJobRequest",
     "Data",
     "DecodeError",
+    "DownloadInfo",
     "FileInfo",
     "FileServiceClient",
     "FrameError",
@@ -104,7 +108,10 @@ __all__ = [
     "TsBulkError",
     "TwinType",
     "UserToken",
+    "cache_info",
+    "clear_cache",
     "connect",
+    "download_parquet",
     "errors",
     "iter_timeseries",
     "read_arrow",
@@ -117,7 +124,9 @@ __all__ = [
 _HOMES = {
     "assets": ("AssetsClient",),
     "auth": ("AppCredentials", "TenantCredentials", "UserToken"),
+    "cache": ("CacheInfo", "cache_info", "clear_cache"),
     "config": ("RestClientConfig",),
+    "download": ("DownloadInfo", "download_parquet"),
     "connection": ("Connection", "connect"),
     "files": ("FileServiceClient",),
     "importjob": ("wait_for_jobs",),

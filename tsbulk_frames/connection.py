@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from tsbulk_frames.auth import AppCredentials, Credentials, TenantCredentials, UserToken
+from tsbulk_frames.cache import CacheSetting, ReadCache, open_cache
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError
 from tsbulk_frames.operations import AssetsClient, BulkImportOperationsClient, FileServiceClient, ReadOperationsClient
@@ -46,6 +47,7 @@ class Connection:
         config: RestClientConfig,
         credentials: Credentials,
         *,
+        cache: CacheSetting = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -58,6 +60,8 @@ class Connection:
                 "or tsb.AppCredentials(...)"
             )
         self.config = config
+        self._credentials = credentials
+        self._cache = open_cache(cache, config.host_url, credentials)
         self._transport = Transport(config, credentials, clock=monotonic, sleep=sleep)
         self.reads = ReadOperationsClient(transport=self._transport)
         self.imports = BulkImportOperationsClient(transport=self._transport)
@@ -78,6 +82,10 @@ class Connection:
     ) -> None:
         self.close()
 
+    def cache_for(self, cache: CacheSetting) -> ReadCache | None:
+        """Give the cache a call asked for, or by default the one this connection was opened with."""
+        return self._cache if cache is None else open_cache(cache, self.config.host_url, self._credentials)
+
     def close(self) -> None:
         """Close the sockets and forget the token. Closing twice does no harm."""
         self._transport.close()
@@ -88,6 +96,7 @@ def connect(
     *,
     credentials: Credentials | None = None,
     config: RestClientConfig | None = None,
+    cache: CacheSetting = None,
 ) -> Connection:
     """Open a connection to a gateway. Nothing is sent until something is asked.
 
@@ -102,6 +111,9 @@ def connect(
         ``MDSP_HOST_TENANT``, ``MDSP_USER_TENANT``.
     config : RestClientConfig, optional
         All further settings: timeouts, proxies, retries, concurrency.
+    cache : bool or path, optional
+        Keep what `read_timeseries` brings on this machine, and give it again without a request: True in the user's
+        cache folder, a path in a folder of its own. Only ranges that ended a day ago or earlier are kept. Default: off.
 
     Returns
     -------
@@ -129,7 +141,7 @@ def connect(
         config = replace(config, host_url=host_url)
     if credentials is None:
         credentials = AppCredentials.from_environment()
-    return Connection(config, credentials)
+    return Connection(config, credentials, cache=cache)
 
 
 _default: Connection | None = None

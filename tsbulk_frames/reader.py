@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
 
+from tsbulk_frames.cache import CacheSetting
+from tsbulk_frames.codec import unify
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.frames import Backend, to_frame
-from tsbulk_frames.model import TIME, Inclusive, Moment
+from tsbulk_frames.model import NS_PER_SECOND, TIME, Inclusive, Moment
 from tsbulk_frames.progress import Progress, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
 from tsbulk_frames.schema import Types, conform, types_of
@@ -36,6 +39,7 @@ def read_timeseries(
     tz: str | tzinfo = "UTC",
     dtype_backend: Backend | None = None,
     errors: Literal["raise", "collect"] = "raise",
+    cache: CacheSetting = None,
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
@@ -70,6 +74,9 @@ def read_timeseries(
     errors : {"raise", "collect"}
         What to do when an entity of several cannot be read: raise, or leave it out and tell why in
         ``attrs["errors"]``, by entity.
+    cache : bool or path, optional
+        Keep what is read on this machine, and give it again without a request, see `connect`. Default: what the
+        connection was opened with. Not used with `limit`.
     max_workers : int, optional
         Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
@@ -123,11 +130,24 @@ def read_timeseries(
     workers = check_workers(max_workers, con)
     failed: dict[int, TsBulkError] | None = {} if errors == "collect" else None
     parts: list[list[pa.Table]] = [[] for _ in read.series]
-    with meter(progress, f"read {property_set}", unit="B") as advance:
-        for number, table in stream_tables(read, con, workers=workers, advance=advance, bounded=False, errors=failed):
-            parts[number].append(table)
+    kept = con.cache_for(cache) if limit is None else None
+    for number, series in enumerate(read.series):
+        found = None if kept is None else kept.get(series, read.range, read.select)
+        if found is not None:
+            parts[number].append(found)
+    missing = [number for number, some in enumerate(parts) if not some]
+    if missing:
+        rest = replace(read, series=tuple(read.series[number] for number in missing))
+        with meter(progress, f"read {property_set}", unit="B") as advance:
+            for at, table in stream_tables(rest, con, workers=workers, advance=advance, bounded=False, errors=failed):
+                parts[missing[at]].append(table)
+    failed = None if failed is None else {missing[at]: error for at, error in failed.items()}
     for number in failed or ():
         parts[number].clear()
+    for number in missing:
+        if kept is not None and (not failed or number not in failed):
+            now_ns = int(con.clock() * NS_PER_SECOND)
+            kept.put(read.series[number], read.range, read.select, unify(parts[number]), now_ns=now_ns)
     counts = [sum(table.num_rows for table in tables) for tables in parts]
     tables = [table for some in parts for table in some]
     parts.clear()

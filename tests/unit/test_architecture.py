@@ -21,7 +21,7 @@ FLOORS = {
     "_encode": 2.2,
     "_check": 2.4,
     "_columns": 2.42,
-    "answers": 2,
+    "answers": 2.3,
     "auth": 2,
     "wire": 2,
     "codec": 2.3,
