@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tsbulk_frames import _exact
 from tsbulk_frames.errors import DecodeError, PageError, ProtocolError
 
 __all__ = ["ImportJob", "JobStatus", "Timeseries", "parse_job", "parse_json", "parse_timeseries"]
@@ -42,11 +42,6 @@ class JobStatus(StrEnum):
     SUCCESS = "SUCCESS"
     ERROR = "ERROR"
 
-    @property
-    def final(self) -> bool:
-        """Whether the job has ended."""
-        return self in (JobStatus.SUCCESS, JobStatus.ERROR)
-
 
 @dataclass(frozen=True)
 class ImportJob:
@@ -66,7 +61,7 @@ class ImportJob:
     Examples
     --------
     >>> from tsbulk_frames.answers import ImportJob, JobStatus
-    >>> ImportJob("4e37b10a", JobStatus.SUCCESS).status.final
+    >>> ImportJob("4e37b10a", JobStatus.SUCCESS).final
     True
     """
 
@@ -75,6 +70,11 @@ class ImportJob:
     message: str | None = None
     start_time: str | None = None
     last_modified: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.status in (JobStatus.SUCCESS, JobStatus.ERROR)
 
 
 def parse_json(content: bytes, what: str) -> object:
@@ -86,14 +86,9 @@ def parse_json(content: bytes, what: str) -> object:
         Anything else.
     """
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        return _exact.parse_json(content)
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"{what} is not JSON ({len(content)} bytes): {error}") from None
-
-
-def _refuse_constant(name: str) -> object:
-    """Python would take these words for numbers."""
-    raise ValueError(f"{name} is no JSON value")
+        raise DecodeError(f"{what} is not JSON ({len(content)} bytes): {_exact.reason(error)}") from None
 
 
 def parse_timeseries(content: bytes, link: str | None) -> Timeseries:

@@ -79,11 +79,6 @@ class Aspect:
     category: str
     variables: tuple[Variable, ...] = ()
 
-    @property
-    def dynamic(self) -> bool:
-        """Whether it has a history."""
-        return self.category.lower() == "dynamic"
-
 
 class AssetsClient(Client):
     """Asks for assets and their aspects.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ from tsbulk_frames.answers import parse_json
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError
 from tsbulk_frames.model import Moment, format_time, parse_moment
-from tsbulk_frames.multipart import check_part_bytes, open_content, part_size, read_blocks, upload_parts
+from tsbulk_frames.multipart import check_part_bytes, open_content, part_size, read_blocks, taken, upload_parts
 
 __all__ = ["FileServiceClient", "StoredFile"]
 
@@ -109,7 +110,7 @@ class FileServiceClient(Client):
         part_bytes : int
             Size of a part, from 5 MB; enlarged where 1,000 parts would not do.
         max_workers : int
-            Parts on their way at once; that many are in memory.
+            Parts on their way at once; these and one more are in memory.
 
         Returns
         -------
@@ -136,11 +137,12 @@ class FileServiceClient(Client):
         with open_content(content) as source:
             part = part_size(source, part_bytes)
             blocks = read_blocks(source, part)
-            first, second = next(blocks, b""), next(blocks, None)
-            if second is None:
-                size, etag = len(first), self._put_whole(entity, path, first, headers)
+            head = deque(islice(blocks, 2))
+            if len(head) < 2:
+                whole = b"".join(head)
+                size, etag = len(whole), self._put_whole(entity, path, whole, headers)
             else:
-                blocks = chain((first, second), blocks)
+                blocks = taken(head, blocks)
                 size, told = upload_parts(self._transport, segments, headers, blocks, max_workers=max_workers)
                 etag = parse_etag(told)
         if etag is None:

@@ -1,13 +1,14 @@
 """A file in parts: start, parts side by side, complete with the last bytes, or abort.
 
 The gateway cuts a request at 60 s, so that a large file cannot go up in one piece. Each part is sent again by itself
-when its answer is lost (the same number overwrites); at most `max_workers` parts are in memory.
+when its answer is lost (the same number overwrites); at most `max_workers` parts and one more are in memory.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import BinaryIO
 from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.transport import Answer, Transport
 
-__all__ = ["check_part_bytes", "open_content", "part_size", "read_blocks", "upload_parts"]
+__all__ = ["check_part_bytes", "open_content", "part_size", "read_blocks", "taken", "upload_parts"]
 
 MIN_PART = 5_000_000
 """Bytes of a part at least, but for the last (``PUT …?part=N``)."""
@@ -96,14 +97,27 @@ def upload_parts(
 
 def read_blocks(source: BinaryIO, size: int) -> Iterator[bytes]:
     """Read blocks of `size` bytes, only the last one shorter: a pipe may give less than asked for at a time."""
-    while True:
-        pieces, missing = [], size
-        while missing and (piece := source.read(missing)):
-            pieces.append(piece)
-            missing -= len(piece)
-        if not pieces:
-            return
-        yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    while block := _read_block(source, size):
+        yield block
+
+
+def _read_block(source: BinaryIO, size: int) -> bytes:
+    """Read a block; in one go, it is not copied."""
+    block = source.read(size)
+    if not block or len(block) == size:
+        return block
+    whole = io.BytesIO()
+    while block:
+        whole.write(block)
+        block = source.read(size - whole.tell())
+    return whole.getvalue()
+
+
+def taken(blocks: deque[bytes], more: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the blocks read already, each without keeping it, and then the others."""
+    while blocks:
+        yield blocks.popleft()
+    yield from more
 
 
 class _Upload:
@@ -142,8 +156,8 @@ class _Upload:
                         number += 1
                         if number > MAX_PARTS:
                             raise FrameError(f"the file needs more than {MAX_PARTS} parts; raise part_bytes")
-                        running = _finished(running, below=max_workers)
                         running.add(pool.submit(self._part, number, last))
+                        running = _finished(running, below=max_workers)  # before another is read into memory
                     last = block
                 _finished(running, below=1)
             except BaseException:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tsbulk_frames.answers import ImportJob, JobStatus, Timeseries, parse_job, parse_timeseries
 from tsbulk_frames.assets import Aspect, Asset, AssetsClient, Variable
 from tsbulk_frames.client import Client
+from tsbulk_frames.errors import ProtocolError
 from tsbulk_frames.files import FileServiceClient, StoredFile
 from tsbulk_frames.messages import (
     BulkImportInput,
@@ -204,11 +205,15 @@ class BulkImportOperationsClient(Client):
         ServiceError, TransportError
             See `Transport.request`.
         ProtocolError
-            The answer is no import job, or one in an unknown state.
+            The answer is no import job, another one, or one in an unknown state.
 
         Notes
         -----
         Source: ``GET /api/iottsbulk/v3/importJobs/{id}``.
         """
-        answer = self._transport.request("GET", (*_BASE, "importJobs", request.text("id")))
-        return parse_job(answer.content, answer.headers, created=False)
+        asked = request.text("id")
+        answer = self._transport.request("GET", (*_BASE, "importJobs", asked))
+        job = parse_job(answer.content, answer.headers, created=False)
+        if job.id != asked:
+            raise ProtocolError(f"import job {asked!r} was asked for, {job.id!r:.200} came back; ask again")
+        return job

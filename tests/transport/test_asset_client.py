@@ -68,7 +68,7 @@ def test_variables_stand_in_the_aspect_or_in_its_type(
     aspects = [{"name": "pump", "category": "dynamic", **inside}, {"name": "plate", "category": "static"}]
     mock.get(f"{BASE}/a1/aspects", json={"_embedded": {"aspects": aspects}})
     pump, plate = assets.get_aspects("a1")
-    assert (pump.name, pump.dynamic, plate.dynamic, plate.variables) == ("pump", True, False, ())
+    assert (pump.name, pump.category, plate.category, plate.variables) == ("pump", "dynamic", "static", ())
     assert pump.variables == (
         Variable("speed", "DOUBLE", "1/s", True),
         Variable("state", "STRING", None, False, 255),

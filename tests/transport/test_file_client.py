@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import threading
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +21,7 @@ from wireside import Clock, Seen, Server, reply
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.files import FileServiceClient, StoredFile
 from tsbulk_frames.multipart import part_size
-from tsbulk_frames.transport import Transport
+from tsbulk_frames.transport import Answer, Transport
 
 PART = 5_000_000
 FILES = "/api/iotfile/v3/files"
@@ -357,6 +358,36 @@ def test_an_unknown_size_beyond_the_last_part_is_an_error(
     with pytest.raises(FrameError, match="part_bytes"):
         files.put_file("e1", "a.json", Pipe(content_of(4 * PART)), part_bytes=PART)
     assert store.steps[-1] == "abort"
+
+
+@pytest.mark.parametrize("most", [PART, 70_000])
+def test_parts_are_read_when_they_can_be_sent(most: int) -> None:
+    """However large the file, however small its pieces: those on their way and one more are in memory."""
+
+    class Pipe(io.RawIOBase):
+        left = 10 * PART
+
+        def read(self, size: int = -1) -> bytes:
+            size = min(size, most, self.left)
+            self.left -= size
+            return bytes(size)
+
+        def seekable(self) -> bool:
+            return False
+
+    class Gone:
+        """Takes everything."""
+
+        def request(self, *args: object, **more: object) -> Answer:
+            return Answer(201, {"ETag": "0"}, b"")
+
+    files = FileServiceClient(transport=Gone())  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        files.put_file("e1", "a.json", Pipe(), part_bytes=PART, max_workers=2)
+        assert tracemalloc.get_traced_memory()[1] < 3.5 * PART
+    finally:
+        tracemalloc.stop()
 
 
 # Reading, listing, deleting

@@ -218,7 +218,7 @@ def test_what_a_job_is_started_with(mock: requests_mock.Mocker, imports: BulkImp
     """The body has the wire's names."""
     mock.post(f"{BASE}/importJobs", status_code=202, json={"id": "j1", "status": "SUBMITTED"})
     job = imports.create_import_job(job_request())
-    assert (job.id, job.status, job.status.final) == ("j1", JobStatus.SUBMITTED, False)
+    assert (job.id, job.status, job.final) == ("j1", JobStatus.SUBMITTED, False)
     file = {"filePath": "d/a.json", "from": "2020-12-16T04:30:00.01Z", "to": "2020-12-16T04:35:00.30Z"}
     assert mock.last_request.json() == {"data": [{"entity": "e1", "propertySetName": "p1", "timeseriesFiles": [file]}]}
     assert mock.last_request.headers["Content-Type"] == "application/json"
@@ -253,12 +253,30 @@ def test_a_created_job_may_have_no_body(mock: requests_mock.Mocker, imports: Bul
 
 @pytest.mark.parametrize(
     "body",
-    ["", "[]", "{}", "3", '[{"id": "a", "status": "ERROR"}, {"id": "b"}]', '{"id": "j1"}', '{"status": "ERROR"}'],
+    [
+        "",
+        "[]",
+        "{}",
+        "3",
+        pytest.param("[" * 100_000, id="deep"),
+        '[{"id": "a", "status": "ERROR"}, {"id": "b"}]',
+        '{"id": "j1"}',
+        '{"status": "ERROR"}',
+    ],
 )
 def test_what_is_no_job_is_an_error(mock: requests_mock.Mocker, imports: BulkImportOperationsClient, body: str) -> None:
     """Neither id nor status are guessed."""
     mock.get(f"{BASE}/importJobs/j1", text=body)
     with pytest.raises(ProtocolError):
+        imports.retrieve_import_job(RetrieveImportJobRequest(id="j1"))
+
+
+def test_another_job_than_asked_for_is_an_error(
+    mock: requests_mock.Mocker, imports: BulkImportOperationsClient
+) -> None:
+    """Its end is not ours."""
+    mock.get(f"{BASE}/importJobs/j1", json={"id": "j2", "status": "SUCCESS"})
+    with pytest.raises(ProtocolError, match="'j1' was asked for, 'j2'"):
         imports.retrieve_import_job(RetrieveImportJobRequest(id="j1"))
 
 
@@ -273,10 +291,10 @@ def test_an_unknown_status_is_an_error(mock: requests_mock.Mocker, imports: Bulk
 def test_how_far_a_job_is(
     mock: requests_mock.Mocker, imports: BulkImportOperationsClient, status: str, final: bool
 ) -> None:
-    """The status is a str that knows whether it is the end."""
+    """The status is a str; the job knows whether it is the end."""
     mock.get(f"{BASE}/importJobs/j%2F1", json={"id": "j/1", "status": status, "message": None})
     job = imports.retrieve_import_job(RetrieveImportJobRequest(id="j/1"))
-    assert (job.status, job.status.final, job.message) == (status, final, None)
+    assert (job.status, job.final, job.message) == (status, final, None)
 
 
 def test_an_unknown_job_is_not_found(mock: requests_mock.Mocker, imports: BulkImportOperationsClient) -> None:

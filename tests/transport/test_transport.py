@@ -234,8 +234,8 @@ def test_a_trickle_does_not_outlive_the_deadline(server: Server, connect: Connec
         handler.send_response(200)
         handler.send_header("Content-Length", "1000000")
         handler.end_headers()
-        handler.wfile.write(b"x")
         clock.now += 71
+        handler.wfile.write(b"x")
 
     server.script = script
     with pytest.raises(TransportError, match="request_deadline=70"):

@@ -174,7 +174,15 @@ def test_token_answers(answer: dict[str, object], lifetime: float) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>", b"[]", b"{}", b'{"access_token": ""}', b'{"access_token": "a b"}', b"[" * 100_000],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"access_token": ""}',
+        b'{"access_token": "a b"}',
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
 )
 def test_an_answer_without_a_token_is_an_error(content: bytes) -> None:
     """It is not repeated in the message, as it might hold half a token."""
