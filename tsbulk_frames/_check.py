@@ -1,25 +1,40 @@
 """What a caller's data must be, before anything is sent: the rules of an Arrow table to be written; pure.
 
-``from_frame`` ends here too: the rules exist once.
+``from_frame`` asks the same functions, column by column: the rules exist once.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal, NoReturn, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tsbulk_frames._exact import STRICT
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, exact_column
 from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, TIME, format_time, is_quality_code
 
-__all__ = ["EmptyRows", "Nanoseconds", "check_names", "check_scalars", "check_table", "check_times", "nanoseconds"]
+__all__ = [
+    "PLAIN",
+    "EmptyRows",
+    "Nanoseconds",
+    "assemble",
+    "check_column",
+    "check_names",
+    "check_scalars",
+    "check_table",
+    "check_times",
+    "nanoseconds",
+]
+
+PLAIN = frozenset({NoneType, bool, int, float, str})
+"""Types of the Python values that a cell can have."""
 
 EmptyRows: TypeAlias = Literal["raise", "drop"]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -67,8 +82,6 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
     speed: int64
     on: bool
     """
-    if empty_rows not in ("raise", "drop"):
-        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     names = table.column_names
@@ -77,22 +90,35 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
             f"the table has {names.count(TIME)} columns {TIME!r}, columns are {names[:10]}; accepted is one, a "
             "timestamp with a zone; rename the column of times"
         )
-    check_names([name for name in names if name != TIME])
+    check_names([name for name in names if name != TIME], rows=table.num_rows)
     times = nanoseconds(table[TIME])
     ns = times.cast(pa.int64()).to_numpy()
     check_times(ns)
-    columns = {name: _plain(name, table[name], ns) for name in names if name != TIME}
+    columns = {name: check_column(name, table[name], ns) for name in names if name != TIME}
+    return assemble(times, columns, empty_rows)
+
+
+def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows) -> pa.Table:
+    """Put checked columns together, by the rules that look at a column or a row as a whole.
+
+    Raises
+    ------
+    FrameError
+        A quality code that is no integer; rows without any value.
+    """
+    if empty_rows not in ("raise", "drop"):
+        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
     for name, column in columns.items():
         if is_quality_code(name) and not pa.types.is_int64(column.type) and column.null_count < len(column):
             kind = "of mixed values" if column.type == EXACT else column.type
             raise FrameError(
                 f"column {name!r} is {kind}; quality codes are integers: .astype('Int64') {_NEXT_STEP}", column=name
             )
-    return _without_empty_rows(pa.table({TIME: times, **columns}), ns, empty_rows)  # type: ignore[dict-item]
+    return _without_empty_rows(pa.table({TIME: times, **columns}), empty_rows)  # type: ignore[dict-item]
 
 
-def check_names(names: Sequence[object]) -> None:
-    """Refuse column names that no record can have.
+def check_names(names: Sequence[object], *, rows: int) -> None:
+    """Refuse column names that no record can have; without rows nothing need be there, as nothing is written.
 
     Raises
     ------
@@ -112,6 +138,8 @@ def check_names(names: Sequence[object]) -> None:
         if name in seen:
             raise FrameError(f"column {name!r} occurs twice; rename or drop one of them", column=name)
         seen.add(name)
+    if not rows:
+        return
     if not seen:
         raise FrameError("there is no column but the time; accepted is at least one property")
     for name in seen:
@@ -169,29 +197,35 @@ def check_scalars(name: str, values: Sequence[object], ns: Nanoseconds) -> None:
     FrameError
         Anything but None, bool, integers within 64 bits, finite floats and Unicode text.
     """
-    for what, fix, is_bad in _SCALAR_RULES:
+    present = set(map(type, values))
+    for suspect, what, fix, is_bad in _SCALAR_RULES:
+        if suspect not in present if suspect else present <= PLAIN:
+            continue
         bad = np.fromiter((is_bad(value) for value in values), np.bool_, len(values))
         if bad.any():
             kinds = sorted({type(value).__name__ for value, flag in zip(values, bad, strict=True) if flag})
             _offend(name, what.format(kinds=", ".join(kinds)), fix, bad, ns)
 
 
-_SCALAR_RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
+_SCALAR_RULES: tuple[tuple[type | None, str, str, Callable[[Any], bool]], ...] = (
     (
+        None,
         "of a type that cannot be written ({kinds})",
         "write them as number, bool or text (e.g. .astype(str), .dt.strftime, json.dumps)",
-        lambda value: value is not None and not isinstance(value, (bool, int, float, str)),
+        lambda value: type(value) not in PLAIN,
     ),
-    ("inf", "drop or replace them", lambda value: isinstance(value, float) and math.isinf(value)),
+    (float, "inf", "drop or replace them", lambda value: type(value) is float and math.isinf(value)),
     (
+        int,
         "integers beyond 64 bits",
         "write them as text or float",
-        lambda value: isinstance(value, int) and not -(2**63) <= value < 2**63,
+        lambda value: type(value) is int and not -(2**63) <= value < 2**63,
     ),
     (
+        str,
         "not Unicode text (lone surrogates)",
         "replace them, e.g. .map(lambda s: s.encode('utf-8', 'replace').decode()),",
-        lambda value: isinstance(value, str) and not _is_unicode(value),
+        lambda value: type(value) is str and not _is_unicode(value),
     ),
 )
 
@@ -247,14 +281,20 @@ def nanoseconds(times: Column) -> Column:
     return times.cast(TIME_TYPE)
 
 
-def _plain(name: str, column: Column, ns: Nanoseconds) -> Column:
-    """Column in one of the codec's types, its values checked."""
+def check_column(name: str, column: Column, ns: Nanoseconds) -> Column:
+    """Bring a column to one of the codec's types, and check its values.
+
+    Raises
+    ------
+    FrameError
+        A type, or a value, that no record can have.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
-    if kind == EXACT:
-        values = [None if text is None else json.loads(text) for text in column.cast(pa.string()).to_pylist()]
+    if isinstance(kind, pa.JsonType):
+        values = _parsed(name, column.cast(kind.storage_type), ns)
         check_scalars(name, values, ns)
         return pa.chunked_array([exact_column(values)])
     if pa.types.is_floating(kind):
@@ -297,6 +337,20 @@ def _text(name: str, column: Column, ns: Nanoseconds) -> Column:
     return pa.chunked_array([chunk.cast(pa.string()) for chunk in column.chunks], pa.string())
 
 
+def _parsed(name: str, texts: Column, ns: Nanoseconds) -> list[object]:
+    """Values of a caller's JSON texts."""
+    values: list[object] = []
+    bad = np.zeros(len(texts), np.bool_)
+    for at, text in enumerate(_text(name, texts, ns).to_pylist()):
+        try:
+            values.append(None if text is None else STRICT.decode(text))
+        except (ValueError, RecursionError):
+            bad[at] = True
+    if bad.any():
+        _offend(name, "not JSON", "replace them", bad, ns)
+    return values
+
+
 def _is_utf8(raw: bytes) -> bool:
     """Whether bytes are UTF-8 text."""
     try:
@@ -306,7 +360,7 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _without_empty_rows(table: pa.Table, ns: Nanoseconds, empty_rows: EmptyRows) -> pa.Table:
+def _without_empty_rows(table: pa.Table, empty_rows: EmptyRows) -> pa.Table:
     """Drop or refuse rows in which every cell is missing."""
     columns = [column for name, column in zip(table.column_names, table.columns, strict=True) if name != TIME]
     if any(column.null_count == 0 for column in columns):
@@ -319,8 +373,9 @@ def _without_empty_rows(table: pa.Table, ns: Nanoseconds, empty_rows: EmptyRows)
     if empty_rows == "drop":
         return table.filter(pa.array(~empty))
     rows = np.flatnonzero(empty)
+    first = format_time(table[TIME][int(rows[0])].value)
     raise FrameError(
-        f"{len(rows)} of {table.num_rows} rows have no value at all (first at {format_time(int(ns[rows[0]]))}); drop "
+        f"{len(rows)} of {table.num_rows} rows have no value at all (first at {first}); drop "
         "them with df.dropna(how='all') or empty_rows='drop'",
         rows=rows.tolist(),
     )

@@ -8,16 +8,18 @@ import pandas as pd
 import pyarrow as pa
 
 from tsbulk_frames._check import (
+    PLAIN,
     EmptyRows,
     Nanoseconds,
+    assemble,
+    check_column,
     check_names,
     check_scalars,
-    check_table,
     check_times,
     nanoseconds,
 )
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.kinds import Cells, Column, exact_column
+from tsbulk_frames.kinds import EXACT, Cells, Column, exact_column
 from tsbulk_frames.model import TIME
 
 __all__ = ["from_frame"]
@@ -46,7 +48,8 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
     Returns
     -------
     pyarrow.Table
-        See `check_table`. NaN, NA and None are missing. Shares memory with the frame where possible.
+        As `tsbulk_frames.frames.check_table` returns it. NaN, NA and None are missing. Shares memory with the frame
+        where possible.
 
     Raises
     ------
@@ -73,14 +76,14 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
         )
     names = list(df.columns)
     if names.count(TIME) > 1:
-        check_names(names)
+        check_names(names, rows=len(df))
     times = nanoseconds(pa.chunked_array([_times(df)]))
     names = [name for name in names if name != TIME]
-    check_names(names)
+    check_names(names, rows=len(df))
     ns = times.cast(pa.int64()).to_numpy()
     check_times(ns)
     columns = {name: _column(name, df[name], ns) for name in names}
-    return check_table(pa.table({TIME: times, **columns}), empty_rows=empty_rows)  # type: ignore[dict-item]
+    return assemble(times, columns, empty_rows)
 
 
 def _times(df: pd.DataFrame) -> Cells:
@@ -102,6 +105,8 @@ def _times(df: pd.DataFrame) -> Cells:
             f"pd.to_datetime(df[{TIME!r}], utc=True)",
             column=TIME,
         )
+    if getattr(times, "tz", None) is not None:
+        times = times.tz_convert("UTC")  # Arrow does not know every zone that Python does
     return pa.array(times)  # type: ignore[no-any-return]
 
 
@@ -112,13 +117,22 @@ def _is_time(dtype: object) -> bool:
     return getattr(dtype, "kind", "") == "M"
 
 
-def _column(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
-    """Arrow's view of a column; values are checked by `check_table`, unless they are Python objects."""
+def _column(name: str, series: pd.Series, ns: Nanoseconds) -> Column:
+    """Arrow's view of a column, checked."""
+    cells = _cells(name, series, ns)
+    column = cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells])
+    if column.type == EXACT and not isinstance(series.dtype, pd.ArrowDtype):
+        return column  # made of checked objects just now
+    return check_column(name, column, ns)
+
+
+def _cells(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
+    """Arrow's view of a column; only Python objects are checked here."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _categories(name, series, ns)
     if isinstance(dtype, pd.SparseDtype):
-        return _column(name, series.sparse.to_dense(), ns)  # type: ignore[attr-defined]
+        return _cells(name, series.sparse.to_dense(), ns)  # type: ignore[attr-defined]
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _objects(name, series.to_numpy(), ns)
     if isinstance(dtype, pd.StringDtype):
@@ -141,7 +155,7 @@ def _categories(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column
     if categories.dtype.kind == "O":  # text as well: lone surrogates are to be counted by row
         return _objects(name, series.to_numpy(object), ns)
     codes = series.cat.codes.to_numpy()
-    return _column(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))  # type: ignore[arg-type]
+    return _cells(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))  # type: ignore[arg-type]
 
 
 def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> Cells:
@@ -151,7 +165,10 @@ def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> Cel
             return pa.array(values, pa.string(), from_pandas=True)
         except UnicodeEncodeError:
             pass  # the rule below counts the rows
-    cells = [_cell(value) for value in values]
+    if set(map(type, values)) <= PLAIN:
+        cells = [None if value != value else value for value in values.tolist()]
+    else:
+        cells = [_cell(value) for value in values]
     check_scalars(name, cells, ns)
     kinds = {type(cell) for cell in cells if cell is not None}
     return exact_column(cells) if len(kinds) > 1 else pa.array(cells)

@@ -23,6 +23,8 @@ __all__ = ["SEPARATOR", "EncodedRows", "encode_rows"]
 SEPARATOR = b",\n"
 """Stands behind every encoded record; a file leaves its last one out."""
 
+_CHUNK_BYTES = 6 << 20
+"""About as much text is made at once: large enough for the speed, small beside the frame."""
 _SECONDS_PER_DAY = 86_400
 _PAIRS = np.array([f"{i:02d}" for i in range(100)], "S2").view(np.uint8).reshape(-1, 2)
 _TRIPLES = np.array([f"{i:03d}" for i in range(1000)], "S3").view(np.uint8).reshape(-1, 3)
@@ -47,15 +49,15 @@ class EncodedRows:
     offsets: npt.NDArray[np.int64]
 
 
-def encode_rows(table: pa.Table, *, rows: int = 32_768) -> Iterator[EncodedRows]:
+def encode_rows(table: pa.Table, *, rows: int | None = None) -> Iterator[EncodedRows]:
     r"""Format rows as JSON records, exactly.
 
     Parameters
     ----------
     table : pyarrow.Table
         As `tsbulk_frames.frames.check_table` returns it.
-    rows : int, default 32768
-        Rows formatted at once, at most.
+    rows : int, optional
+        Rows formatted at once. By default as many as make about 6 MB of text, however wide the table.
 
     Yields
     ------
@@ -77,8 +79,15 @@ def encode_rows(table: pa.Table, *, rows: int = 32_768) -> Iterator[EncodedRows]
     >>> bytes(chunk.data[chunk.offsets[1] : chunk.offsets[2]])
     b'{"_time":"2026-03-01T01:00:00.000000000Z","speed":95.5},\n'
     """
+    rows = rows or _rows_at_once(table)
     for first in range(0, table.num_rows, rows):
         yield _encode_chunk(table.slice(first, rows).combine_chunks())
+
+
+def _rows_at_once(table: pa.Table) -> int:
+    """Guess from what the cells weigh in Arrow how many rows make a chunk of text."""
+    names = sum(len(name) * (table.num_rows - table[name].null_count) for name in table.column_names)
+    return max(1, _CHUNK_BYTES * table.num_rows // max(1, names + 5 * table.nbytes // 2))
 
 
 def _encode_chunk(table: pa.Table) -> EncodedRows:

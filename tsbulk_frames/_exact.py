@@ -18,7 +18,7 @@ from tsbulk_frames.errors import DecodeError
 from tsbulk_frames.kinds import TIME_TYPE, Cells, column_of
 from tsbulk_frames.model import MAX_NS, MIN_NS, NS_PER_SECOND, TIME
 
-__all__ = ["parse_json", "read_exact", "reason"]
+__all__ = ["STRICT", "parse_json", "read_exact", "reason"]
 
 _TIME = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?"
@@ -94,12 +94,16 @@ def _refuse(page: RawPage, at: int, name: str | None, what: str, cause: BaseExce
 
 def parse_json(text: bytes) -> Any:
     """Parse as `json` does, but strictly: UTF-8 (a byte order mark is let pass), and no NaN or Infinity."""
-    return json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
+    return STRICT.decode(text.decode("utf-8-sig"))
 
 
 def _no_constant(name: str) -> NoReturn:
     """Refuse what JSON does not know."""
     raise ValueError(f"{name} is not JSON")
+
+
+STRICT = json.JSONDecoder(parse_constant=_no_constant)
+"""As `json` decodes, without NaN and Infinity."""
 
 
 def _spellable(value: object) -> bool:

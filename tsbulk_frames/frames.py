@@ -1,12 +1,11 @@
 """Arrow ↔ DataFrame, both directions; the checks of a caller's data live next door in `tsbulk_frames._check`; pure.
 
-Reading: ``decode_pages → unify → to_frame``. Writing: ``from_frame (→ check_table) → encode_rows``. What was read can
-be written again unchanged. Types: see `tsbulk_frames.kinds`.
+Reading: ``decode_pages → unify → to_frame``. Writing: ``from_frame`` or ``check_table → encode_rows``. What was
+read can be written again unchanged. Types: see `tsbulk_frames.kinds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Literal, TypeAlias
 
@@ -19,7 +18,7 @@ from tsbulk_frames._columns import from_frame
 from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, exact_values
 from tsbulk_frames.model import TIME, is_quality_code
 
-__all__ = ["Backend", "check_table", "empty_frame", "from_frame", "to_frame"]
+__all__ = ["Backend", "check_table", "from_frame", "to_frame"]
 
 Backend: TypeAlias = Literal["numpy_nullable", "pyarrow"]
 
@@ -63,34 +62,6 @@ def to_frame(table: pa.Table, *, tz: str | tzinfo = "UTC", dtype_backend: Backen
         data[name] = _objects(column, index) if column.type == EXACT else _plain(name, column, dtype_backend)
         del column
     return pd.DataFrame(data, index=index, columns=pd.Index(names, dtype=object) if not names else None, copy=False)
-
-
-def empty_frame(
-    columns: Iterable[str] = (), *, tz: str | tzinfo = "UTC", dtype_backend: Backend | None = None
-) -> pd.DataFrame:
-    """Frame of an empty answer: 0 rows, and the index every frame has.
-
-    Parameters
-    ----------
-    columns : iterable of str
-        Properties asked for; their type is not known, so they are float64 (or what the back end has for nothing).
-    tz : str or tzinfo, default "UTC"
-        Zone of the index.
-    dtype_backend : {"numpy_nullable", "pyarrow"}, optional
-        As for `to_frame`.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (0, n_columns)
-        Index ``_time``: ``datetime64[ns, tz]``.
-
-    Examples
-    --------
-    >>> empty_frame(["speed"]).index.dtype
-    datetime64[ns, UTC]
-    """
-    table = pa.table({TIME: pa.array([], TIME_TYPE), **{name: pa.nulls(0) for name in columns}})
-    return to_frame(table, tz=tz, dtype_backend=dtype_backend)
 
 
 def _index(ns: np.ndarray, tz: str | tzinfo) -> pd.DatetimeIndex:

@@ -59,6 +59,7 @@ EXACT: pa.DataType = pa.json_()
 """Type of what no plain column holds without loss."""
 EXACT_FLOAT_LIMIT = 2**53
 """Up to here every integer is a float64 too."""
+_SPELL = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def arrange(names: Iterable[str]) -> list[str]:
@@ -108,7 +109,9 @@ def floats_hold(column: Column) -> bool:
 
 def exact_values(exact: Column) -> list[Any]:
     """Python values of a column of the exact kind."""
-    return [None if text is None else json.loads(text) for text in exact.cast(pa.string()).to_pylist()]
+    texts = exact.cast(pa.string()).to_pylist()
+    values: list[Any] = json.loads(f"[{','.join('null' if text is None else text for text in texts)}]")
+    return values
 
 
 def _floats_hold_integers(integers: Column) -> bool:
@@ -153,7 +156,7 @@ def exact_column(values: Iterable[object]) -> Cells:
     ValueError
         A float that JSON has no spelling for.
     """
-    texts = [None if value is None else json.dumps(value, allow_nan=False, separators=(",", ":")) for value in values]
+    texts = [None if value is None else _SPELL(value) for value in values]
     return pa.ExtensionArray.from_storage(EXACT, pa.array(texts, pa.string()))  # type: ignore[arg-type]
 
 

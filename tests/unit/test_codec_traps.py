@@ -172,6 +172,19 @@ def test_rows_are_cut_at_their_offsets():
     assert list(encode_rows(from_frame(df.iloc[:0]))) == []
 
 
+@pytest.mark.parametrize("columns", [1, 10, 400])
+def test_chunks_are_of_a_size_however_wide_the_table(columns):
+    """Text is made in chunks of some megabytes, of few rows where the rows are long."""
+    rows = 3_000_000 // (50 + 30 * columns)
+    numbers = np.random.default_rng(0).random((rows * 4, columns))
+    df = pd.DataFrame(numbers, columns=[f"sensor_{n:04d}" for n in range(columns)], index=index(rows * 4))
+    sizes = [len(chunk.data) for chunk in encode_rows(from_frame(df))]
+    assert sizes[0] > 3e6
+    assert max(sizes) < 9e6
+    long = pd.DataFrame({"s": ["x" * 200_000] * 100}, index=index(100))
+    assert all(len(chunk.data) < 9e6 for chunk in encode_rows(from_frame(long)))
+
+
 def test_writing_times():
     """Nine digits and Z, for any zone, before 1970 too."""
     times = pd.DatetimeIndex(["1677-09-21T00:12:43.145224193Z", "1969-12-31T23:59:59.999999999Z",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tsbulk_frames.codec import decode_pages, encode_rows, split_page
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.frames import check_table, empty_frame, from_frame, to_frame
+from tsbulk_frames.frames import check_table, from_frame, to_frame
 
 PANDAS_3 = pd.__version__ >= "3"
 
@@ -150,9 +150,29 @@ def test_empty_rows_may_be_dropped():
 
 
 def test_no_rows_are_fine():
-    """A frame without rows is a table without rows."""
+    """A frame without rows is a table without rows, even without columns: what was read can be written."""
     assert from_frame(frame().iloc[:0]).num_rows == 0
-    assert from_frame(empty_frame(["p", "p_qc"])).schema.names == ["_time", "p", "p_qc"]
+    for columns in ([], ["p", "p_qc"], ["p_qc"]):
+        df = to_frame(empty(*columns))
+        assert list(df) == columns
+        assert from_frame(df).schema.names == ["_time", *columns]
+        assert check_table(empty(*columns)).num_rows == 0
+
+
+def test_zones_that_arrow_does_not_know():
+    """Any zone of Python's is fine, even one off by a second."""
+    odd = dt.timezone(dt.timedelta(seconds=3601))
+    df = frame().set_axis(times(3).as_unit("ns").rename("_time")).tz_convert(odd)
+    pd.testing.assert_frame_equal(round_trip(df, tz=odd), df, check_freq=False)
+
+
+def test_mixed_columns_are_looked_at_once(monkeypatch):
+    """Python objects that were checked and spelled are not parsed, checked and spelled again."""
+    import tsbulk_frames._check as check
+
+    monkeypatch.delattr(check, "_parsed")
+    mixed = pd.Series([1, "x", 2.5], index=times(3), dtype=object)
+    assert from_frame(frame(p=mixed))["p"].cast(pa.string()).to_pylist() == ["1", '"x"', "2.5"]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -250,15 +270,46 @@ def test_arrow_tables_obey_the_same_rules():
             check_table(pa.table(columns))
 
 
+JSON = pa.json_()
+
+
+@pytest.mark.parametrize("kind", [pa.json_(), pa.json_(pa.large_string())])
+@pytest.mark.parametrize("storage", ["x{", "NaN", "[" * 100_000, "1,2", "-Infinity", "1e999", "1" * 5_000])
+def test_json_texts_of_a_caller_are_checked(kind, storage):
+    """A text that is no JSON value of a cell is refused with its row, in a table and in a frame."""
+    texts = pa.array(["1", None, storage], kind.storage_type)
+    column = pa.ExtensionArray.from_storage(kind, texts)
+    stamp = pa.array([0, 1, 2], pa.timestamp("s", "UTC"))
+    with pytest.raises(FrameError, match="1 of 3 values") as caught:
+        check_table(pa.table({"_time": stamp, "p": column}))
+    assert (caught.value.column, caught.value.rows) == ("p", (2,))
+    given = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([column])), index=times(3))
+    assert refused_json(pd.DataFrame({"p": given}, index=times(3))).rows == (2,)
+    good = pa.ExtensionArray.from_storage(kind, texts.slice(0, 2))
+    assert check_table(pa.table({"_time": stamp.slice(0, 2), "k": [1, 2], "p": good})).schema.field("p").type == JSON
+
+
+def refused_json(df):
+    """Catch the error for a frame that pandas cannot compare."""
+    with pytest.raises(FrameError) as caught:
+        from_frame(df)
+    return caught.value
+
+
+def empty(*names):
+    """Make a table without rows."""
+    return pa.table({"_time": pa.array([], pa.timestamp("ns", "UTC")), **{name: pa.nulls(0) for name in names}})
+
+
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", dt.UTC])
 @pytest.mark.parametrize("backend", [None, "numpy_nullable", "pyarrow"])
-def test_empty_frames(tz, backend):
-    """No rows: the same index type, the columns asked for, nothing else."""
-    for df in (empty_frame(["p"], tz=tz, dtype_backend=backend), empty_frame(tz=tz, dtype_backend=backend)):
-        assert (df.index.name, df.index.dtype.unit, str(df.index.tz)) == ("_time", "ns", str(tz))
-        assert len(df) == 0
-    assert list(empty_frame(["p", "q"], tz=tz)) == ["p", "q"]
-    assert list(empty_frame(tz=tz)) == []
+@pytest.mark.parametrize("columns", [[], ["p", "q"]])
+def test_empty_frames(tz, backend, columns):
+    """No rows: the same index type, the columns of the table, nothing else."""
+    df = to_frame(empty(*columns), tz=tz, dtype_backend=backend)
+    assert (df.index.name, df.index.dtype.unit, str(df.index.tz)) == ("_time", "ns", str(tz))
+    assert len(df) == 0
+    assert list(df) == columns
 
 
 def full_table():
