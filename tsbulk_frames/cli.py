@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from signal import SIGINT, SIGTERM
 
 try:
     import rich_click as click
@@ -13,6 +18,8 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = ["main"]
+
+_WAKE_SECONDS = 1.0
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,24 +78,60 @@ def sandbox(
 
     Its URL is printed once it answers; then the credentials it accepts.
     """
-    from tsbulk_frames.sandbox import Sandbox
+    try:
+        from tsbulk_frames.sandbox import Sandbox
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f'the sandbox needs {error.name}, which is not installed; run: pip install "tsbulk-frames[sandbox]"'
+        ) from error
 
-    server = Sandbox(
-        data,
-        host=host,
-        port=port,
-        page_bytes=page_bytes,
-        latency=latency,
-        bandwidth=bandwidth,
-        client_id=client_id,
-        client_secret=client_secret,
-        allow_remote=allow_remote,
-    )
-    with server:
-        if assets is not None:
-            server.load_assets(assets)
-        click.echo(server.url)
-        secret = "as given" if client_secret else server.client_secret
-        click.echo(f"client id: {server.client_id}  secret: {secret}  tenant: {server.tenant}")
-        sys.stdout.flush()
-        server.wait()
+    with _signals() as arrived:
+        try:
+            server = Sandbox(
+                data,
+                host=host,
+                port=port,
+                page_bytes=page_bytes,
+                latency=latency,
+                bandwidth=bandwidth,
+                client_id=client_id,
+                client_secret=client_secret,
+                allow_remote=allow_remote,
+            )
+        except ValueError as error:
+            raise click.BadParameter(str(error).replace("allow_remote=True", "--allow-remote")) from error
+        with ExitStack() as opened:
+            try:
+                opened.enter_context(server)
+                if assets is not None:
+                    server.load_assets(assets)
+            except OSError as error:
+                where = error.filename or f"--host {host} --port {port}"
+                raise click.ClickException(f"{where}: {error.strerror or error}") from error
+            except (ValueError, RuntimeError) as error:
+                raise click.ClickException(str(error)) from error
+            click.echo(server.url)
+            secret = "as given" if client_secret else server.client_secret
+            click.echo(f"client id: {server.client_id}  secret: {secret}  tenant: {server.tenant}")
+            sys.stdout.flush()
+            _wait(arrived)
+
+
+@contextmanager
+def _signals() -> Iterator[SimpleQueue[int]]:
+    """Collect Ctrl-C and SIGTERM: neither tears anything out of what it is doing, and a second one changes nothing."""
+    arrived: SimpleQueue[int] = SimpleQueue()  # of all ways to wake a thread, the one that a signal may interrupt
+    before = {number: signal.signal(number, lambda got, _: arrived.put(got)) for number in (SIGINT, SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(arrived: SimpleQueue[int]) -> None:
+    """Block until a signal has come; woken now and then, because Windows interrupts no wait."""
+    while True:
+        with suppress(Empty):
+            arrived.get(timeout=_WAKE_SECONDS)
+            return

@@ -46,10 +46,28 @@ def test_without_quality_codes(sandbox: Sandbox, http: Http):
 
 
 def test_replacing_an_asset_raises_its_etag(sandbox: Sandbox, http: Http):
-    """An asset that is added again is replaced."""
+    """An asset that is added again is replaced; its etag rises only if anything is different."""
+    sandbox.add_asset(PERFORMANCE, aspects={"pump": PUMP})
+    assert http.get(f"{BASE}/assets/{PERFORMANCE}").json()["etag"] == 0
     sandbox.add_asset(PERFORMANCE, twin_type="simulation", name="new")
     body = http.get(f"{BASE}/assets/{PERFORMANCE}").json()
     assert (body["name"], body["twinType"], body["etag"]) == ("new", "simulation", 1)
+
+
+def test_stored_records_keep_their_data_type(sandbox: Sandbox, http: Http):
+    """A property that has stored records cannot become another one, not even by way of leaving it out; others can."""
+    record = {"_time": "2026-03-01T00:00:00Z", "speed": 1.5, "count": 1}
+    path = f"/api/iottimeseries/v3/timeseries/{PERFORMANCE}/pump"
+    assert http.put(path, json=[record]).status_code == 204
+    for changed in [{"speed": "STRING"}, {"count": "INT"}]:
+        with pytest.raises(ValueError, match=r"has stored records as (DOUBLE|LONG) and cannot become (STRING|INT)"):
+            sandbox.add_asset(PERFORMANCE, aspects={"pump": PUMP | changed})
+    sandbox.add_asset(PERFORMANCE, aspects={"pump": {"count": "LONG", "more": "INT"}, "new": {"speed": "STRING"}})
+    with pytest.raises(ValueError, match=r"'speed'.* has stored records as double and cannot become STRING"):
+        sandbox.add_asset(PERFORMANCE, aspects={"pump": PUMP | {"speed": "STRING"}})
+    sandbox.add_asset(PERFORMANCE, aspects={"pump": PUMP | {"more": "STRING"}})
+    assert http.put(path, json=[record | {"more": "x"}]).status_code == 204
+    assert sandbox.records(PERFORMANCE, "pump")["speed"].tolist() == [1.5]
 
 
 def test_root(http: Http):
@@ -132,6 +150,12 @@ def test_create_by_type(http: Http):
         '{"name": "x", "aspects": [{"name": 1}]}',
         '{"name": "x", "aspects": [{"name": "a", "variables": [1]}]}',
         '{"name": "x", "aspects": {"a": {"b": []}}}',
+        '{"name": "\\ud800"}',
+        '{"name": "x", "typeId": "\\ud800"}',
+        '{"name": "x", "aspects": {"\\udfff": {}}}',
+        "[" * 100_000,
+        '{"name": ' + "[" * 100_000,
+        '{"name": "\x00',
     ],
 )
 def test_bad_assets(http: Http, body: str):

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import requests
 from furniture import PERFORMANCE, SIMULATION, Clock, Http, furnish
 
 from tsbulk_frames.sandbox import Rules, Sandbox, imports
+from tsbulk_frames.sandbox.files import FileInfo
 from tsbulk_frames.sandbox.records import iter_tables
 
 JOBS = "/api/iottsbulk/v3/importJobs"
@@ -313,6 +315,7 @@ def _bad_requests() -> dict[str, tuple[object, int]]:
         "two days": (body({**good, "to": "2026-03-02T00:00:00Z"}), 400),
         "unknown asset": (body(good, entity="f" * 32), 404),
         "unknown aspect": (body(good, name="other"), 404),
+        "half a surrogate pair": (body({**good, "filePath": "\ud800"}), 400),
         "entity is a number": ({"data": [{**series, "entity": 5}]}, 400),
     }
 
@@ -331,7 +334,37 @@ def test_bad_request_is_refused_at_creation(http: Http, sandbox: Sandbox, case: 
 
 def test_body_that_is_not_json_is_refused(http: Http) -> None:
     """Bytes that no JSON reader takes: 400."""
-    assert http.post(JOBS, data=b"\xff{").status_code == 400
+    for content in [b"\xff{", b"[" * 100_000]:
+        assert http.post(JOBS, data=content).status_code == 400
+
+
+def test_records_that_do_not_fit_to_what_is_stored(http: Http, sandbox: Sandbox) -> None:
+    """Where a column is stored as something else all the same, the job says so in words."""
+    stored = pa.table({"_time": pa.array([0]).cast(pa.timestamp("ns", "UTC")), "speed": ["fast"]})
+    sandbox._opened().state.series.write(PERFORMANCE, "pump", stored)
+    job = run(http, *GOOD)
+    assert job["status"] == "ERROR"
+    assert job["message"].startswith("invalid input: the records do not fit to what is stored")
+
+
+def test_a_file_replaced_while_its_job_begins(http: Http, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file replaced between the look at its row and the opening is imported as it is now."""
+    files = sandbox._opened().state.files
+    find, changed = files.find, []
+
+    def find_then_change(entity: str, path: str) -> object:
+        found = find(entity, path)
+        if threading.current_thread().name.startswith("tsbulk-sandbox-imports") and len(changed) < 2:
+            changed.append(found)
+            if len(changed) == 2:  # the first look was at the size
+                received = files.new_object()
+                received.write_bytes(json.dumps([{**GOOD[0], "speed": 77.0}, *GOOD[1:]]).encode())
+                files.put(entity, path, received, FileInfo(), if_match=0)
+        return found
+
+    monkeypatch.setattr(files, "find", find_then_change)
+    assert run(http, *GOOD)["status"] == "SUCCESS"
+    assert sandbox.records(PERFORMANCE, "pump")["speed"].iloc[0] == 77.0
 
 
 def test_simulation_asset_imports_one_hour(http: Http, sandbox: Sandbox) -> None:

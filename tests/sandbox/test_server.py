@@ -152,6 +152,48 @@ def test_remote_when_allowed():
         assert requests.get(sandbox.url + "/token_keys", timeout=9).status_code == 200
 
 
+def test_waiting_can_be_interrupted(monkeypatch: pytest.MonkeyPatch):
+    """An interrupt ends the wait and nothing else; a sandbox closed from another thread ends it too."""
+    interrupts = [True]
+
+    def wait(self, timeout=None):  # as Ctrl-C does to a thread that waits
+        if interrupts:
+            interrupts.pop()
+            raise KeyboardInterrupt
+        return event_wait(self, timeout)
+
+    event_wait = threading.Event.wait
+    with Sandbox() as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Event, "wait", wait)
+            with pytest.raises(KeyboardInterrupt):
+                sandbox.wait()
+        assert requests.get(sandbox.url + "/token_keys", timeout=9).status_code == 200
+        waiter = threading.Thread(target=sandbox.wait, daemon=True)
+        waiter.start()
+        sandbox.close()
+        waiter.join(30)
+        assert not waiter.is_alive()
+
+
+def test_close_cuts_off_what_takes_too_long(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    """A request that would never end gets no answer and no traceback."""
+    monkeypatch.setattr("tsbulk_frames.sandbox.server._GRACE_SECONDS", 0.0)
+    begun = threading.Event()
+
+    async def hang(app, scope, receive, send) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    sandbox = Sandbox(faults=Faults([Fault(hang)])).start()
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /token_keys HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert begun.wait(30)
+        sandbox.close()
+        assert client.recv(1) == b""
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("settings", [{"page_bytes": 0}, {"latency": -1.0}, {"bandwidth": 0.0}])
 def test_settings_that_make_no_sense(settings: dict[str, float]):
     """Impossible settings are refused before anything starts."""
@@ -198,6 +240,17 @@ def test_details_of_other_clients(sandbox: Sandbox):
     client.request("GET", ASSET + "?", headers={"AUTHORIZATION": f"bearer {sandbox.token()}"})
     assert client.getresponse().status == 200
     client.close()
+
+
+def test_a_failure_is_told_and_ends_the_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    """Where the sandbox itself is at fault, the answer is 500 in JSON and says that the connection ends."""
+    with Http(sandbox) as http:
+        monkeypatch.setattr(sandbox._opened().state.assets, "get", lambda _: 1 / 0)
+        answer = http.get(ASSET)
+        assert (answer.status_code, answer.headers["Connection"]) == (500, "close")
+        assert "ZeroDivisionError" in answer.json()["errors"][0]["message"]
+        monkeypatch.undo()
+        assert http.get(ASSET).status_code == 200
 
 
 def test_head_has_no_body(http: Http):
@@ -311,6 +364,9 @@ def test_load_assets(sandbox: Sandbox, http: Http, tmp_path: Path):
     assert (asset["name"], asset["twinType"]) == ("Käse", "simulation")
     path.write_text('[{"assetId": "c2"}, {"assetId": 3}]', "utf-8")
     with pytest.raises(ValueError, match=r"assets\.json"):
+        sandbox.load_assets(path)
+    path.write_text("[" * 100_000, "utf-8")
+    with pytest.raises(ValueError, match=r"assets\.json: it is nested too deeply"):
         sandbox.load_assets(path)
     path.write_text('[{"assetId": "c2", "typ": 1}]', "utf-8")
     with pytest.raises(ValueError, match="typ"):

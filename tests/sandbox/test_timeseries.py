@@ -245,6 +245,13 @@ def test_bad_query_is_refused(http: Http, query: dict[str, str | None]) -> None:
     assert set(answer.json()) == {"timestamp", "status", "error", "exception", "message", "path"}
 
 
+def test_a_missing_end_is_named(http: Http) -> None:
+    """Without ``from`` or ``to`` the answer says which one is required and was not given."""
+    for name in DAY:
+        message = http.get(BULK, params={**DAY, name: None}).json()["message"]
+        assert f"'{name}' is required and was not given" in message
+
+
 def test_range_may_be_just_under_ninety_days(http: Http) -> None:
     """The limit is on what reaches 90 days, not on what stays under."""
     assert http.get(BULK, params={**DAY, "to": "2026-05-29T23:59:59.999999999Z"}).status_code == 200

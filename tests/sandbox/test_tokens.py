@@ -92,7 +92,7 @@ def test_wrong_grant(sandbox: Sandbox, data):
     assert answer.json()["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b'{"appName": "a"}', b'"text"'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b'{"appName": "a"}', b'"text"', b"[" * 50_000])
 def test_wrong_app_body(sandbox: Sandbox, body: bytes):
     """App credentials need all four names as a JSON object: 400 without."""
     assert app_token(sandbox, json=None, data=body).status_code == 400

@@ -13,17 +13,22 @@ Server and tokens
 - ``hostTenant`` and ``userTenant`` of app credentials may be anything; the token's ``ten`` is the sandbox's tenant.
 - No request is cut at 60 s, and nothing is throttled, unless `Faults` say so; answers are not compressed.
 - An unknown path is 404 only with a good token: under ``/api/`` the token is looked at first.
+- The request line and its headers may have 64 KiB together, 431 above; no body is larger than `Rules.max_body_bytes`,
+  413 above, and token requests (100 kB), assets (1 MB) and import jobs (10 MB) have smaller bounds of their own.
 
 Files
 
 - An asset must exist before it has files: 404.
 - ``If-Match`` for a file that does not exist is 412; a missing or old one for a file that does, 409; an etag in quotes,
   ``*`` or other text, 400. It is optional for DELETE.
-- A filter that cannot be understood is 400 (the service ignores it). Names and folders may hold ``*`` in ``eq``.
+- A filter that cannot be understood is 400 (the service ignores it), and so is one, or an order, of over 100 terms.
+  Names and folders may hold ``*`` in ``eq``.
+- ``path`` in a listing ends in ``/``, but is empty for a file in no folder, so that ``path`` and ``name`` joined are
+  always what the file was written as; a filter takes that folder as nothing, ``""``, ``/`` or ``./``.
 - ``count=true`` puts the number of all files found into ``X-Total-Count``; the body stays the list.
 - ``upload=start``, parts and ``complete`` answer 201, or 204 where the file exists or is replaced (a part: always 201);
   ``abort`` 204. Starting again drops the parts sent before. The parts are listed as ``[{"part", "size"}]``.
-- 5 MB are 5,000,000 bytes (`Rules.min_part_bytes`); a body may have 1 GB (`Rules.max_body_bytes`), 413 above.
+- 5 MB are 5,000,000 bytes (`Rules.min_part_bytes`); a file sent at once may have 1 GB (`Rules.max_body_bytes`).
 - Whether ``complete`` tells the ETag, and how far a listing lags behind: `Rules.multipart_etag`, `Rules.listing_lag`.
 - A file that is written anew after it was deleted begins at etag 0.
 - One range in ``Range``; several are answered with the whole file.
@@ -32,6 +37,8 @@ Assets
 
 - Every asset has a type of its own, ``sandbox.<assetId>``; an asset posted with that ``typeId`` gets its aspects. Other
   types are accepted and bring none. ``POST /assets`` takes ``aspects`` and ``assetId`` besides.
+- An asset that is added again raises its etag only if something is different; a property that has stored records keeps
+  its data type.
 - ``GET /assets`` has no ``filter`` (400). Where aspects carry their variables: `Rules.variables_under`.
 
 Import jobs

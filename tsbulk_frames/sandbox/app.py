@@ -34,7 +34,7 @@ def build_app(
     """ASGI application of one sandbox; outermost is the record of what was asked."""
     services = Starlette(
         routes=[
-            *tokens.routes(issuer),
+            *tokens.routes(issuer, state.rules),
             *timeseries.routes(state),
             *imports.routes(state, jobs),
             *fileservice.routes(state, uploads),

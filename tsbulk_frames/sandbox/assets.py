@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tsbulk_frames.sandbox.bodies import parse_json, read_body
 from tsbulk_frames.sandbox.model import Asset
 from tsbulk_frames.sandbox.refusals import Refusal
 from tsbulk_frames.sandbox.registry import build_asset
@@ -86,15 +86,11 @@ class _AssetService:
 
     async def create(self, request: Request) -> Response:
         """Make a new asset known."""
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MAX_BODY:
-                raise Refusal(413, f"an asset of over {_MAX_BODY} bytes is not accepted")
+        body = await read_body(request, min(_MAX_BODY, self._state.rules.max_body_bytes))
         try:
-            document = json.loads(body)
-        except ValueError:
-            raise Refusal(400, "the body is not JSON") from None
+            document = parse_json(body)
+        except ValueError as error:
+            raise Refusal(400, f"the body is not JSON: {error}") from None
         if not isinstance(document, dict):
             raise Refusal(400, f"the body must be a JSON object, not a {type(document).__name__}")
         asset = await run_in_threadpool(self._add, document)
@@ -120,7 +116,7 @@ class _AssetService:
             raise Refusal(400, str(error)) from error
         if inherited is not None:
             asset = Asset(asset_id, name, asset.twin_type, {**inherited.aspects, **asset.aspects})
-        self._state.assets.add(asset)
+        self._state.assets.add(asset, series=self._state.series)
         return asset
 
     def _existing(self, asset_id: str, what: str | None = None) -> Asset:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tsbulk_frames.sandbox.refusals import Refusal
 
@@ -145,13 +146,22 @@ class FileStore:
         with self.lock:
             return self.lookup(entity, file_path)
 
-    def open_path(self, entity: str, file_path: str) -> Path | None:
-        """Where the committed bytes lie, None when there is no such file.
+    def open(self, entity: str, file_path: str) -> tuple[StoredFile, BinaryIO] | None:
+        """Open the committed bytes for reading, None when there is no such file.
 
-        A file that is replaced later gets another path: bytes that were opened stay what they are.
+        Bytes that were opened stay what they are. A file that is replaced between the look at its row and the opening
+        has a new row by then, so it is looked at again.
         """
         file = self.find(entity, file_path)
-        return None if file is None else self._objects / file.object
+        while file is not None:
+            try:
+                return file, (self._objects / file.object).open("rb")
+            except FileNotFoundError:
+                lost = file.object
+                file = self.find(entity, file_path)
+                if file is not None and file.object == lost:
+                    raise
+        return None
 
     def size(self, entity: str, file_path: str) -> int | None:
         """Size in bytes, None when there is no such file."""

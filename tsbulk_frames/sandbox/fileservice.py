@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tsbulk_frames.sandbox.bodies import iter_body
 from tsbulk_frames.sandbox.files import FileInfo, StoredFile, check_match
 from tsbulk_frames.sandbox.listing import parse_filter, parse_order
 from tsbulk_frames.sandbox.refusals import Refusal
@@ -97,27 +99,30 @@ class _FileService:
 
     def get(self, request: Request) -> Response:
         """Answer the bytes, or a range of them."""
-        file = self._existing(*self._target(request))
-        headers = {"ETag": str(file.etag), "Accept-Ranges": "bytes"}
-        first, last = 0, file.size - 1
-        status = 200
-        wanted = _wanted_range(request.headers.get("range", ""), file.size)
-        if wanted is not None:
-            first, last = wanted
-            if first > last:
-                headers["Content-Range"] = f"bytes */{file.size}"
-                raise Refusal(416, f"the file has {file.size} bytes; ask for some of them", headers=headers)
-            headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
-            status = 206
-        size = last - first + 1
-        headers["Content-Length"] = str(size)
-        if request.method == "HEAD":
-            return Response(status_code=status, headers=headers, media_type=file.type)
-        try:
-            content = self._files.object_path(file.object).open("rb")
-        except FileNotFoundError:  # replaced or deleted between the two looks
-            raise Refusal(404, "the file was replaced or deleted just now; ask again") from None
-        return StreamingResponse(_read(content, first, size), status, headers, file.type)
+        entity, path = self._target(request)
+        found = self._files.open(entity, path)
+        if found is None:
+            raise Refusal(404, f"there is no file {path!r} of {entity!r}")
+        file, content = found
+        with ExitStack() as opened:
+            opened.enter_context(content)
+            headers = {"ETag": str(file.etag), "Accept-Ranges": "bytes"}
+            first, last = 0, file.size - 1
+            status = 200
+            wanted = _wanted_range(request.headers.get("range", ""), file.size)
+            if wanted is not None:
+                first, last = wanted
+                if first > last:
+                    headers["Content-Range"] = f"bytes */{file.size}"
+                    raise Refusal(416, f"the file has {file.size} bytes; ask for some of them", headers=headers)
+                headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
+                status = 206
+            size = last - first + 1
+            headers["Content-Length"] = str(size)
+            if request.method == "HEAD":
+                return Response(status_code=status, headers=headers, media_type=file.type)
+            opened.pop_all()
+            return StreamingResponse(_read(content, first, size), status, headers, file.type)
 
     def delete(self, request: Request) -> Response:
         """Remove the file."""
@@ -166,13 +171,6 @@ class _FileService:
             raise Refusal(400, "the path is not UTF-8; percent-encode its UTF-8 bytes")
         return entity, path
 
-    def _existing(self, entity: str, path: str) -> StoredFile:
-        """Find the file asked for, which must exist."""
-        file = self._files.find(entity, path)
-        if file is None:
-            raise Refusal(404, f"there is no file {path!r} of {entity!r}")
-        return file
-
 
 class _Incoming:
     """Bytes on their way in: removed again unless they are kept."""
@@ -200,17 +198,10 @@ class _Incoming:
         Refusal
             413: more than `limit` bytes.
         """
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > limit:
-            raise Refusal(413, f"the body has {declared} bytes, at most {limit} are accepted; use a multipart upload")
         digest = hashlib.sha256()
-        size = 0
         pending = bytearray()
         with await run_in_threadpool(self.path.open, "wb") as file:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise Refusal(413, f"the body has over {limit} bytes; use a multipart upload")
+            async for chunk in iter_body(request, limit):
                 pending += chunk
                 if len(pending) >= _CHUNK:
                     await run_in_threadpool(_append, file, digest, pending)

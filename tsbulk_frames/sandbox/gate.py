@@ -79,8 +79,10 @@ class Recorded:
 
         try:
             await self._app(scope, receive, noted)
-        except ClientDisconnect:
-            return  # nobody is left to answer
+        except (ClientDisconnect, asyncio.CancelledError):
+            if not connection(scope).is_closing():
+                raise
+            # else nobody is left to answer
 
 
 class SlowLine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tsbulk_frames.sandbox.app import build_app
+from tsbulk_frames.sandbox.bodies import parse_json
 from tsbulk_frames.sandbox.faults import Faults
 from tsbulk_frames.sandbox.files import FileStore
 from tsbulk_frames.sandbox.gate import Recorded, RequestRecord
@@ -286,12 +286,14 @@ class Sandbox:
         Raises
         ------
         ValueError
-            An unknown twin type or data type, or a name that cannot travel in a URL.
+            An unknown twin type or data type, or a name that cannot travel in a URL; or a property that has stored
+            records would get another data type.
         """
         if aspects is None:
             aspects = {"pump": {"speed": "DOUBLE", "state": "STRING"}}
         asset = build_asset(entity, twin_type=twin_type, name=name, aspects=aspects, quality_codes=quality_codes)
-        self._opened().state.assets.add(asset)
+        state = self._opened().state
+        state.assets.add(asset, series=state.series)
 
     def load_assets(self, path: str | Path) -> int:
         """Make the assets of a JSON file known.
@@ -309,13 +311,15 @@ class Sandbox:
         Raises
         ------
         ValueError
-            The file is not of that form; nothing was added.
+            The file is not of that form, or a property that has stored records would get another data type;
+            nothing was added.
         """
         try:
-            assets = list(parse_assets(json.loads(Path(path).read_text(encoding="utf-8"))))
+            assets = list(parse_assets(parse_json(Path(path).read_bytes())))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        self._opened().state.assets.add(*assets)
+        state = self._opened().state
+        state.assets.add(*assets, series=state.series)
         return len(assets)
 
     def records(self, entity: str, property_set: str) -> pd.DataFrame:

@@ -45,6 +45,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tsbulk_frames.sandbox.arrow import times_ns
+from tsbulk_frames.sandbox.bodies import read_body
 from tsbulk_frames.sandbox.jobrules import ImportFile, JobRequest, check_request, check_span, is_edge, parse_request
 from tsbulk_frames.sandbox.model import State
 from tsbulk_frames.sandbox.moments import NS, format_ns
@@ -54,6 +55,7 @@ from tsbulk_frames.sandbox.validation import Invalid
 
 __all__ = ["Job", "JobStore", "routes"]
 
+_MAX_BODY = 10_000_000
 _NEXT: dict[str, set[str]] = {
     "SUBMITTED": {"IN_PROGRESS"},
     "IN_PROGRESS": {"SUCCESS", "ERROR"},
@@ -187,7 +189,10 @@ class JobStore:
         if not series.written(request.entity, request.property_set, job.id):
             check_request(request, self._state, now=job.created)
             tables = _Content(request, self._state, job.created, self._closing)
-            series.write(request.entity, request.property_set, tables, token=job.id)
+            try:
+                series.write(request.entity, request.property_set, tables, token=job.id)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise Invalid(f"the records do not fit to what is stored: {error}") from None
 
 
 class _Closing(BaseException):
@@ -219,11 +224,11 @@ class _Content:
 
     def _tables(self, file: ImportFile) -> Iterator[pa.Table]:
         """Read one file, checked against what came before it and against its range."""
-        path = self._state.files.open_path(self._request.entity, file.path)
-        if path is None:
+        opened = self._state.files.open(self._request.entity, file.path)
+        if opened is None:
             raise Invalid("is not there any more")
         record = 0
-        with path.open("rb") as content:
+        with opened[1] as content:
             for table in iter_tables(content, self._aspect):
                 if self._closing.is_set():
                     raise _Closing
@@ -270,7 +275,8 @@ def routes(state: State, jobs: JobStore) -> list[Route]:
         return JSONResponse(_describe(job), status_code=201, headers={"Location": location})
 
     async def create(request: Request) -> Response:
-        return await run_in_threadpool(submit, request, await request.body())
+        most = min(_MAX_BODY, state.rules.max_body_bytes)
+        return await run_in_threadpool(submit, request, await read_body(request, most))
 
     def retrieve(request: Request) -> Response:
         job_id = request.path_params["job_id"]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tsbulk_frames.sandbox.bodies import parse_json
 from tsbulk_frames.sandbox.model import Rules, State, TwinName
 from tsbulk_frames.sandbox.moments import NS, format_ns, parse_ns
 from tsbulk_frames.sandbox.validation import Invalid
@@ -45,8 +46,8 @@ def parse_request(body: bytes, rules: Rules) -> JobRequest:
         Not JSON of that shape, not exactly one series, too many files or none, a time that is none.
     """
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(body)
+    except ValueError as error:
         raise Invalid(f"the body is not JSON: {error}") from None
     series = content.get("data") if isinstance(content, dict) else None
     if not isinstance(series, list) or not all(isinstance(item, dict) for item in series):

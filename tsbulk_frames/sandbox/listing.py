@@ -9,6 +9,7 @@ from tsbulk_frames.sandbox.refusals import Refusal
 
 __all__ = ["parse_filter", "parse_order"]
 
+_MAX_PARTS = 100
 _COLUMNS = {
     "name": "name",
     "path": "folder",
@@ -51,11 +52,13 @@ def parse_filter(text: str) -> tuple[str, list[str | float]]:
     Raises
     ------
     Refusal
-        400: not of that form, or an unknown field.
+        400: not of that form, an unknown field, or over 100 comparisons.
     """
     conditions: list[str] = []
     values: list[str | float] = []
-    for part in _AND.split(text.strip()):
+    parts = _AND.split(text.strip())
+    _check_number(parts, "filter")
+    for part in parts:
         match = _COMPARISON.fullmatch(part)
         if match is None:
             raise Refusal(400, f"filter: {part!r} is no comparison; write it like: name eq a.json and path eq dir/")
@@ -71,6 +74,12 @@ def parse_filter(text: str) -> tuple[str, list[str | float]]:
             conditions.append(f"{column} {operator} ?")
         values.append(value)
     return " AND ".join(conditions), values
+
+
+def _check_number(parts: list[str], name: str) -> None:
+    """Refuse what would be more than the database takes in one statement."""
+    if len(parts) > _MAX_PARTS:
+        raise Refusal(400, f"{name}: {len(parts)} terms are too many; accepted are at most {_MAX_PARTS}")
 
 
 def _value(field: str, raw: str) -> str | float:
@@ -102,10 +111,12 @@ def parse_order(text: str) -> str:
     Raises
     ------
     Refusal
-        400: anything else.
+        400: anything else, or over 100 fields.
     """
     terms: list[str] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    parts = text.split(",")
+    _check_number(parts, "order")
+    for part in filter(None, (part.strip() for part in parts)):
         field, _, direction = part.partition(" ")
         if field not in _COLUMNS or direction.strip().lower() not in ("", "asc", "desc"):
             raise Refusal(400, f"order: {part!r} is not known; write a field ({', '.join(_COLUMNS)}), then asc or desc")

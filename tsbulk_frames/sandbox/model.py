@@ -77,7 +77,7 @@ class Rules:
     token_seconds : float
         How long a token lives.
     max_body_bytes : int
-        Largest body of one request; a larger one is refused with 413.
+        Largest body of one request, whatever it holds; a larger one is refused with 413.
     min_part_bytes, max_parts : int
         Multipart uploads: least size of a part (the last bytes, sent with ``complete``, may be fewer), highest number.
     upload_seconds : float

@@ -54,6 +54,8 @@ def handlers(clock: Callable[[], float]) -> dict[Any, Callable[[Request, Any], R
         return refuse(request.url.path, error.status_code, error.detail, now=clock(), headers=error.headers)
 
     def failure(request: Request, error: Exception) -> Response:
-        return refuse(request.url.path, 500, f"the sandbox failed: {type(error).__name__}", now=clock())
+        # because the error goes on to the server, which closes the connection behind the answer
+        message, close = f"the sandbox failed: {type(error).__name__}", {"Connection": "close"}
+        return refuse(request.url.path, 500, message, now=clock(), headers=close)
 
     return {HTTPException: refusal, Exception: failure}

@@ -8,9 +8,13 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from tsbulk_frames.sandbox.model import Aspect, Asset, DataType, TwinName, Variable
+from tsbulk_frames.sandbox.validation import wire_schema
+
+if TYPE_CHECKING:
+    from tsbulk_frames.sandbox.store import SeriesStore
 
 __all__ = ["AssetStore", "build_asset", "parse_assets", "write_whole"]
 
@@ -106,13 +110,24 @@ class AssetStore:
             documents = json.loads(self._path.read_text(encoding="utf-8"))
             self._assets = {document["asset_id"]: _load(document) for document in documents}
 
-    def add(self, *assets: Asset) -> None:
-        """Keep assets; one that exists is replaced and its etag raised."""
+    def add(self, *assets: Asset, series: SeriesStore) -> None:
+        """Keep assets; one that exists and is another is replaced, and its etag raised.
+
+        Raises
+        ------
+        ValueError
+            A property would get another data type than its records in `series` have; nothing is kept then.
+        """
         with self._lock:
             known = dict(self._assets)
             for asset in assets:
                 old = known.get(asset.asset_id)
+                if old is not None and replace(asset, etag=old.etag) == old:
+                    continue
+                _check_types(old, asset, series)
                 known[asset.asset_id] = asset if old is None else replace(asset, etag=old.etag + 1)
+            if known == self._assets:
+                return
             documents = [asdict(asset) for asset in known.values()]
             write_whole(self._path, json.dumps(documents, ensure_ascii=False, indent=1).encode())
             self._assets = known
@@ -124,6 +139,23 @@ class AssetStore:
     def all(self) -> list[Asset]:
         """Every asset, in the order they came."""
         return list(self._assets.values())
+
+
+def _check_types(old: Asset | None, new: Asset, series: SeriesStore) -> None:
+    """Refuse to call stored values something else: what is read would not be what the asset says."""
+    for name, aspect in new.aspects.items():
+        stored, schema = series.columns(new.asset_id, name), wire_schema(aspect)
+        before = old.aspects.get(name) if old is not None else None
+        for variable in aspect.variables.values():
+            was = before.variables.get(variable.name) if before is not None else None
+            changed = was is not None and was.data_type != variable.data_type
+            kept = stored.get(variable.name)
+            if kept is not None and (changed or kept != schema.field(variable.name).type):
+                raise ValueError(
+                    f"property {variable.name!r} of aspect {name!r} of asset {new.asset_id!r} has stored records as "
+                    f"{was.data_type if was is not None else kept} and cannot become {variable.data_type}; "
+                    "give it the old data type, or another name"
+                )
 
 
 def parse_assets(documents: object) -> Iterable[Asset]:

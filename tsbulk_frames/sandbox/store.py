@@ -153,6 +153,13 @@ class SeriesStore:
         """Whether the write of that name is among the last ones of the series."""
         return token in self._series(entity, property_set).index.tokens
 
+    def columns(self, entity: str, property_set: str) -> dict[str, pa.DataType]:
+        """Types of the columns that are stored of a series; one that no record has a value in may be among them."""
+        with self._series(entity, property_set).writing:  # so that no file goes away while it is read
+            leaves = self._series(entity, property_set).index.leaves
+            schemas = [pq.read_schema(leaf.path) for leaf in leaves]
+        return {field.name: field.type for schema in schemas for field in schema}
+
     def leaf_after(self, entity: str, property_set: str, ns: int) -> Leaf | None:
         """First leaf with a record later than `ns`."""
         leaves = self._series(entity, property_set).index.leaves

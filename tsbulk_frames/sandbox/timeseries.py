@@ -37,6 +37,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tsbulk_frames.sandbox.arrow import concat, times_ns
+from tsbulk_frames.sandbox.bodies import read_body
 from tsbulk_frames.sandbox.model import Aspect, State
 from tsbulk_frames.sandbox.moments import MAX_NS, MIN_NS, NS, format_ns, parse_ns
 from tsbulk_frames.sandbox.pages import Pages, Query
@@ -90,7 +91,7 @@ def routes(state: State) -> list[Route]:
         return Response(status_code=204)
 
     async def write_ordinary(request: Request) -> Response:
-        return await run_in_threadpool(store, request, await request.body())
+        return await run_in_threadpool(store, request, await read_body(request, state.rules.max_body_bytes))
 
     ordinary = "/api/iottimeseries/v3/timeseries/{entity}/{aspect}"
     return [
@@ -137,10 +138,12 @@ def _parse(request: Request, aspect: Aspect, *, required: bool) -> Query:
 
 def _moment(text: str | None, name: str, default: int | None) -> int:
     """Read an end of the range."""
-    if text is None and default is not None:
+    if text is None:
+        if default is None:
+            raise Refusal(400, f"the parameter '{name}' is required and was not given; add {name}=2026-01-31T00:00:00Z")
         return default
     try:
-        return parse_ns(text or "")
+        return parse_ns(text)
     except ValueError as error:
         raise Refusal(400, f"'{name}': {error}") from None
 

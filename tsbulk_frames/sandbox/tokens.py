@@ -10,7 +10,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import jwt
@@ -18,8 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tsbulk_frames.sandbox.bodies import parse_json, read_body
 from tsbulk_frames.sandbox.refusals import Refusal
 from tsbulk_frames.sandbox.registry import write_whole
+
+if TYPE_CHECKING:
+    from tsbulk_frames.sandbox.model import Rules
 
 __all__ = ["APP_TOKEN_PATH", "TokenIssuer", "routes"]
 
@@ -154,18 +158,9 @@ def _credentials(value: str) -> tuple[str, str]:
     raise Refusal(401, "client credentials are missing or malformed; send 'Basic base64(id:secret)'")
 
 
-async def _body(request: Request) -> bytes:
-    """Body of a token request: small, or not one."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise Refusal(413, "the body is too large for a token request")
-    return body
-
-
-def routes(tokens: TokenIssuer) -> list[Route]:
+def routes(tokens: TokenIssuer, rules: Rules) -> list[Route]:
     """Routes of the token services: client credentials, app credentials and the verification keys."""
+    most = min(_MAX_BODY, rules.max_body_bytes)
 
     def check_client(header: str) -> None:
         if not tokens.accepts(*_credentials(header)):
@@ -178,7 +173,7 @@ def routes(tokens: TokenIssuer) -> list[Route]:
 
     async def client_token(request: Request) -> Response:
         check_client(request.headers.get("authorization", ""))
-        form = parse_qs((await _body(request)).decode("utf-8", "replace"))
+        form = parse_qs((await read_body(request, most)).decode("utf-8", "replace"))
         if form.get("grant_type") != ["client_credentials"]:
             raise Refusal(
                 400, f"grant_type must be 'client_credentials' once in the form body, not {form.get('grant_type')}"
@@ -188,7 +183,7 @@ def routes(tokens: TokenIssuer) -> list[Route]:
     async def app_token(request: Request) -> Response:
         check_client(request.headers.get("x-space-auth-key", ""))
         try:
-            fields = json.loads(await _body(request))
+            fields = parse_json(await read_body(request, most))
         except ValueError:
             raise Refusal(400, f"the body must be a JSON object with {', '.join(_APP_FIELDS)}") from None
         if not isinstance(fields, dict) or not all(isinstance(fields.get(f), str) and fields[f] for f in _APP_FIELDS):
