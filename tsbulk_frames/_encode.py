@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsbulk_frames.kinds import EXACT, Cells, Column
-from tsbulk_frames.model import NS_PER_SECOND, TIME
+from tsbulk_frames.model import TIME, is_quality_code
 
 __all__ = ["SEPARATOR", "EncodedRows", "encode_rows"]
 
@@ -25,11 +25,8 @@ SEPARATOR = b",\n"
 
 _CHUNK_BYTES = 6 << 20
 """About as much text is made at once: large enough for the speed, small beside the frame."""
-_SECONDS_PER_DAY = 86_400
-_PAIRS = np.array([f"{i:02d}" for i in range(100)], "S2").view(np.uint8).reshape(-1, 2)
-_TRIPLES = np.array([f"{i:03d}" for i in range(1000)], "S3").view(np.uint8).reshape(-1, 3)
+_SPACE, _QUOTE, _BACKSLASH, _T = b' "\\T'
 _EMPTY = pa.scalar("", pa.large_string())
-_SPECIAL = r'[\x00-\x1f"\\]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +90,24 @@ def _rows_at_once(table: pa.Table) -> int:
 def _encode_chunk(table: pa.Table) -> EncodedRows:
     """Join the cells of each row; constant text rides along as scalars."""
     parts = [_scalar(f'{{"{TIME}":"'), _times(_array(table[TIME]))]
-    pending = '"'  # constant text not yet written: it joins that of the next key
-    for name in table.column_names:
-        column = table[name]
-        if name == TIME or column.null_count == len(column):
+    filled = {name: _array(table[name]) for name in table.column_names if table[name].null_count < table.num_rows}
+    numbers = [name for name, column in filled.items() if pa.types.is_float64(column.type)]
+    if numbers:  # all at once: a wide table has few rows a chunk, and each call has its price
+        spelled = _floats(pa.concat_arrays([filled[name] for name in numbers]))
+        filled |= {name: spelled.slice(at * table.num_rows, table.num_rows) for at, name in enumerate(numbers)}
+    pending = 'Z"'  # constant text not yet written: it joins that of the next key
+    for name, column in filled.items():
+        if name == TIME:
             continue
-        cells, quote = _cells(_array(column))
+        which = None
+        if column.null_count and is_quality_code(name):  # there are few codes: each is spelled once, with its key
+            codes = column.dictionary_encode()
+            column, which = codes.dictionary, codes.indices
+        cells, quote = _cells(column)
         key = f",{json.dumps(name, ensure_ascii=False)}:{quote}"
-        if cells.null_count:
-            parts.append(_scalar(pending))
-            parts.append(pc.binary_join_element_wise(_scalar(key), cells, _scalar(quote), _EMPTY))  # type: ignore[call-overload]
+        if cells.null_count or which is not None:
+            spelled = pc.binary_join_element_wise(_scalar(key), cells, _scalar(quote), _EMPTY)  # type: ignore[call-overload]
+            parts += [_scalar(pending), spelled if which is None else spelled.take(which)]
             pending = ""
         else:
             parts += [_scalar(pending + key), cells]
@@ -118,6 +123,11 @@ def _array(column: Column) -> Cells:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # type: ignore[return-value]
 
 
+def _bytes(column: Cells, number: int) -> memoryview:
+    """Look into one of a column's buffers; Arrow leaves out empty ones."""
+    return memoryview(column.buffers()[number] or b"")
+
+
 def _scalar(text: str) -> Cells:
     """Constant text, as wide as the joined rows."""
     return pa.scalar(text, pa.large_string())  # type: ignore[return-value]
@@ -130,8 +140,8 @@ def _cells(column: Cells) -> tuple[Cells, str]:
         return column.storage.cast(pa.large_string()), ""  # type: ignore[attr-defined]
     if pa.types.is_string(kind):
         return _texts(column)
-    if pa.types.is_float64(kind):
-        return _floats(column), ""
+    if pa.types.is_large_string(kind):
+        return column, ""  # spelled before
     if pa.types.is_boolean(kind):
         return pc.if_else(column, _scalar("true"), _scalar("false")), ""
     return column.cast(pa.large_string()), ""
@@ -139,7 +149,9 @@ def _cells(column: Cells) -> tuple[Cells, str]:
 
 def _texts(column: Cells) -> tuple[Cells, str]:
     """Text needs escaping only where a special character occurs: rarely."""
-    if not pc.any(pc.match_substring_regex(column, _SPECIAL)).as_py():
+    offsets = np.frombuffer(_bytes(column, 1), np.int32)[column.offset : column.offset + len(column) + 1]
+    raw = np.frombuffer(_bytes(column, 2), np.uint8)[offsets[0] : offsets[-1]]
+    if not ((raw < _SPACE) | (raw == _QUOTE) | (raw == _BACKSLASH)).any():
         return column.cast(pa.large_string()), '"'
     distinct = column.dictionary_encode()
     spelled = [json.dumps(text, ensure_ascii=False) for text in distinct.dictionary.to_pylist()]
@@ -164,22 +176,9 @@ def _floats(column: Cells) -> Cells:
 
 
 def _times(column: Cells) -> Cells:
-    """Spelling of each time in 30 characters, built digit by digit for all rows at once."""
-    ns = column.cast(pa.int64()).to_numpy()
-    seconds, fraction = np.divmod(ns, NS_PER_SECOND)
-    days, clock = np.divmod(seconds, _SECONDS_PER_DAY)
-    text = np.empty((len(ns), 30), np.uint8)
-    distinct, which = np.unique(days, return_inverse=True)
-    dates = np.datetime_as_string(distinct.astype("M8[D]")).astype("S10").view(np.uint8).reshape(-1, 10)
-    text[:, :10] = dates[which]
-    text[:, [10, 13, 16, 19, 29]] = np.frombuffer(b"T::.Z", np.uint8)
-    minutes, second = np.divmod(clock.astype(np.int32), 60)
-    hour, minute = np.divmod(minutes, 60)
-    for at, value in ((11, hour), (14, minute), (17, second)):
-        text[:, at : at + 2] = _PAIRS[value]
-    micro, nano = np.divmod(fraction.astype(np.int32), 1000)
-    milli, micro = np.divmod(micro, 1000)
-    for at, value in ((20, milli), (23, micro), (26, nano)):
-        text[:, at : at + 3] = _TRIPLES[value]
-    offsets = np.arange(0, 30 * (len(ns) + 1), 30, dtype=np.int64)
-    return pa.Array.from_buffers(pa.large_string(), len(ns), [None, pa.py_buffer(offsets), pa.py_buffer(text)])  # type: ignore[arg-type]
+    """Spelling of each time in 29 characters; the ``Z`` is constant text."""
+    spelled = column.cast(pa.timestamp("ns")).cast(pa.large_string())
+    rows = len(spelled)
+    text = np.frombuffer(_bytes(spelled, 2), np.uint8, 29 * rows).reshape(rows, 29).copy()
+    text[:, 10] = _T
+    return pa.Array.from_buffers(pa.large_string(), rows, [None, spelled.buffers()[1], pa.py_buffer(text)])  # type: ignore[arg-type]

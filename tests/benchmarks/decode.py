@@ -19,7 +19,7 @@ from tests.benchmarks._data import SHAPES, best, pages
 from tsbulk_frames.codec import RawPage, decode_pages, split_page, unify
 from tsbulk_frames.frames import to_frame
 
-BATCH = 4 << 20
+BATCH = 4_000_000
 
 
 def by_hand(bodies: list[bytes]) -> pd.DataFrame:
