@@ -7,15 +7,19 @@ number of rows; and as Arrow's parser recurses (deep nesting ends the process), 
 
 from __future__ import annotations
 
+import mmap
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Lines", "RawPage", "cut_by_quotes", "cut_optimistic", "find_records", "is_utf8"]
+__all__ = ["Lines", "PageBody", "RawPage", "cut_by_quotes", "cut_optimistic", "find_records", "is_utf8"]
 
+PageBody: TypeAlias = bytes | mmap.mmap
+"""A page as it came; a large one lies in memory of its own, which the system has back as soon as it is done with."""
 _BLOCK = 1 << 17
 """Cut block by block: temporaries stay in the processor's cache."""
 _COMMA, _OPEN, _CLOSE, _LIST, _QUOTE, _ESCAPE = b',{}["\\'
@@ -35,7 +39,7 @@ class RawPage:
 
     Attributes
     ----------
-    body : bytes
+    body : bytes or mmap
         The answer.
     start, stop : int
         ``body[start:stop]`` is the inside of ``records[…]``; equal if there are none.
@@ -45,7 +49,7 @@ class RawPage:
         Number of the page in its chain, from 1.
     """
 
-    body: bytes
+    body: PageBody
     start: int
     stop: int
     next_record: str | None
@@ -60,7 +64,7 @@ class Lines:
     records: int
 
 
-def find_records(body: bytes) -> tuple[int, int, bytes | None] | None:
+def find_records(body: PageBody) -> tuple[int, int, bytes | None] | None:
     """Start and stop of the inside of ``records[…]`` and the token of ``nextRecord``; None if not in plain sight."""
     head = _HEAD.match(body)
     if head is None:

@@ -170,7 +170,7 @@ class AssetsClient(Client):
         for number in range(_MAX_PAGES):
             query = {"page": str(number)} if number else None
             answer = self._transport.request("GET", (*_BASE, "assets", entity, "aspects"), query=query)
-            body = _object(parse_json(answer.content, "the list of aspects"), "the list of aspects")
+            body = _object(parse_json(answer.data, "the list of aspects"), "the list of aspects")
             found = _object(body.get("_embedded") or {}, "_embedded").get("aspects") or []
             if not isinstance(found, list):
                 raise ProtocolError(f"the aspects of {entity!r} are a {type(found).__name__}, not a list")
@@ -184,7 +184,7 @@ class AssetsClient(Client):
     def _asset(self, entity: str) -> Asset:
         """Ask for one asset by the last part of its path."""
         answer = self._transport.request("GET", (*_BASE, "assets", entity))
-        body = _object(parse_json(answer.content, "the asset"), "the asset")
+        body = _object(parse_json(answer.data, "the asset"), "the asset")
         twin = body.get("twinType")
         try:
             twin_type = TwinType.parse(str(twin).lower())

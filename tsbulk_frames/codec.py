@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from tsbulk_frames._cut import Lines, RawPage, cut_by_quotes, cut_optimistic, find_records, is_utf8
+from tsbulk_frames._cut import Lines, PageBody, RawPage, cut_by_quotes, cut_optimistic, find_records, is_utf8
 from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
 from tsbulk_frames._exact import parse_json, read_exact, reason
 from tsbulk_frames.errors import DecodeError, FrameError, PageError
@@ -46,12 +46,12 @@ _HEAD = 1 << 14
 _BIG_INTEGER = re.compile(rb"[:\s]-?\d{16,}\s*[,}]")
 
 
-def split_page(body: bytes, *, page: int = 1) -> RawPage:
+def split_page(body: PageBody, *, page: int = 1) -> RawPage:
     """Find the records of a page without parsing them.
 
     Parameters
     ----------
-    body : bytes
+    body : bytes or mmap
         A JSON object with ``records`` and, maybe, ``nextRecord``; UTF-8.
     page : int, default 1
         Number of the page in its chain, for messages.
@@ -86,7 +86,7 @@ def split_page(body: bytes, *, page: int = 1) -> RawPage:
             raise PageError(f"page {page}: nextRecord is not JSON ({error}); report this answer", page=page) from error
         return RawPage(body, start, stop, following or None, page)
     try:
-        envelope = parse_json(body)
+        envelope = parse_json(body[:])
     except (ValueError, RecursionError) as error:
         raise PageError(
             f"page {page} is not JSON ({reason(error)}); it begins with {bytes(body[:80])!r}; expected is an object "

@@ -35,7 +35,7 @@ FetchPage = Callable[[Query, int], RawPage]
 """Ask for one page: the query and the page's number in its chain."""
 
 _GROUP_BYTES = 4_000_000  # smaller groups lose the decoder's speed on wide records, larger ones its parallelism
-_AHEAD_BYTES = 64_000_000
+_AHEAD_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ class Fetch:
         heapq.heapify(self._ready)
         self._busy = 0
         self._buffered = 0
+        self._page_bytes = 0
         self._failure: BaseException | None = None
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -162,6 +163,9 @@ class Fetch:
             table = trim(table, window.chain.window)
             if table.num_rows:
                 yield window.source, table
+            if self._bounded:
+                del table, future, taken
+                pa.default_memory_pool().release_unused()  # else Arrow keeps what was, besides what comes
 
     def _take(self) -> tuple[_Window, Future[pa.Table], int, int] | None:
         """Wait for the next table of the front window; None when all windows are through."""
@@ -218,7 +222,8 @@ class Fetch:
         """Wait for the earliest window that may be worked on; None when no work will come any more."""
         with self._changed:
             while not self._closed:
-                if self._ready and (self._buffered < _AHEAD_BYTES or self._ready[0][1] is self._line[0]):
+                expected = self._buffered + self._busy * self._page_bytes  # a page under way takes room already
+                if self._ready and (expected < _AHEAD_BYTES or self._ready[0][1] is self._line[0]):
                     self._busy += 1
                     return heapq.heappop(self._ready)[1]
                 if not self._ready and not self._busy:
@@ -237,6 +242,7 @@ class Fetch:
         if window.source in self.errors:
             return
         self._buffered += size
+        self._page_bytes = max(size, self._page_bytes // 2)
         window.pages.append(page)
         window.held += size
         if more:

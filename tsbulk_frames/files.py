@@ -183,7 +183,7 @@ class FileServiceClient(Client):
         """
         segments = self._segments(entity, path)
         if byte_range is None:
-            return self._transport.request("GET", segments).content
+            return self._transport.request("GET", segments).data
         start, stop = byte_range
         if not 0 <= start < stop:
             raise FrameError(
@@ -192,7 +192,7 @@ class FileServiceClient(Client):
         # compressed, a range would be one of the compressed bytes
         headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
         answer = self._transport.request("GET", segments, headers=headers)
-        return answer.content if answer.status == 206 else answer.content[start:stop]
+        return answer.data if answer.status == 206 else answer.data[start:stop]
 
     def list_files(
         self,
@@ -244,7 +244,7 @@ class FileServiceClient(Client):
             query[name] = str(number)
         query |= {name: text for name, text in (("filter", filter), ("order", order)) if text is not None}
         answer = self._transport.request("GET", (*_BASE, entity), query=query)
-        found = parse_json(answer.content, "the list of files") if answer.content.strip() else []
+        found = parse_json(answer.data, "the list of files") if answer.data.strip() else []
         if not isinstance(found, list):
             raise ProtocolError(f"the list of files is a {type(found).__name__}, not a list")
         return [_stored(item) for item in found]

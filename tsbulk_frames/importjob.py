@@ -23,7 +23,6 @@ from tsbulk_frames.staging import ImportFile
 
 __all__ = ["await_jobs", "delete_import_file", "remote_path", "start_import_job", "upload_import_file", "wait_for_jobs"]
 
-FINAL = ("SUCCESS", "ERROR")
 _FIRST_POLL, _LONGEST_POLL, _POLL_GROWTH = 0.1, 15.0, 1.5
 
 
@@ -132,7 +131,7 @@ def await_jobs(
             for job_id, job in zip(batch, pool.map(look, batch), strict=True):
                 if isinstance(job, ImportJob) and on_change is not None:
                     on_change(job_id, job)
-                if isinstance(job, ImportJob) and job.status not in FINAL:
+                if isinstance(job, ImportJob) and not job.final:
                     waiting.append(job_id)
                 else:
                     ended += 1

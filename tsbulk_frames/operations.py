@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tsbulk_frames._cut import PageBody
 from tsbulk_frames.answers import ImportJob, JobStatus, Timeseries, parse_job, parse_timeseries
 from tsbulk_frames.assets import Aspect, Asset, AssetsClient, Variable
 from tsbulk_frames.client import Client
@@ -87,7 +88,7 @@ class ReadOperationsClient(Client):
         """
         segments = (*_BASE, "timeseries", request.text("entity"), request.text("property_set_name"))
         answer = self._transport.request("GET", segments, query=request.query())
-        return parse_timeseries(answer.content, next_link(answer.headers.get("Link")))
+        return parse_timeseries(answer.data, next_link(answer.headers.get("Link")))
 
     def fetch_page(
         self,
@@ -99,7 +100,7 @@ class ReadOperationsClient(Client):
         limit: int | None = None,
         select: Sequence[str] | None = None,
         stop: Stop | None = None,
-    ) -> tuple[bytes, str | None]:
+    ) -> tuple[PageBody, str | None]:
         """Fetch one page without looking into it.
 
         Parameters
@@ -117,7 +118,7 @@ class ReadOperationsClient(Client):
 
         Returns
         -------
-        body : bytes
+        body : bytes or mmap
             The page.
         link : str or None
             URL of the next page where the answer has it as a ``Link`` header.
@@ -182,7 +183,7 @@ class BulkImportOperationsClient(Client):
         Source: ``POST /api/iottsbulk/v3/importJobs``.
         """
         answer = self._transport.request("POST", (*_BASE, "importJobs"), json=request.to_wire(), retry="unsent")
-        return parse_job(answer.content, answer.headers, created=True)
+        return parse_job(answer.data, answer.headers, created=True)
 
     def retrieve_import_job(self, request: RetrieveImportJobRequest) -> ImportJob:
         """Ask how far an import job is.
@@ -213,7 +214,7 @@ class BulkImportOperationsClient(Client):
         """
         asked = request.text("id")
         answer = self._transport.request("GET", (*_BASE, "importJobs", asked))
-        job = parse_job(answer.content, answer.headers, created=False)
+        job = parse_job(answer.data, answer.headers, created=False)
         if job.id != asked:
             raise ProtocolError(f"import job {asked!r} was asked for, {job.id!r:.200} came back; ask again")
         return job

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
 
@@ -12,12 +13,15 @@ import requests
 import requests.auth
 import urllib3.exceptions
 
+from tsbulk_frames._cut import PageBody
 from tsbulk_frames.stop import POOL_CLASSES, wait_at_most
 
 __all__ = ["UNUSABLE", "Bearer", "Deadline", "TooLarge", "chunks_of", "never_sent", "prepare_session", "whole_body"]
 
 CHUNK = 1 << 20
 """Bytes read from the socket at most before deadline and size are looked at again."""
+_SMALL_CHUNK = 1 << 16
+_LARGE = 1 << 18
 
 
 class Deadline:
@@ -74,8 +78,11 @@ class TooLarge(Exception):
     """An answer beyond ``max_answer_bytes``: raised between two chunks, gone before anybody sees it."""
 
 
-def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> bytes:
+def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> PageBody:
     """Read the body, as long as it is not too large.
+
+    A large one goes into pages of memory of its own: on the heap, what several threads free by turns is kept by the
+    allocator, and streaming would need several times its bound.
 
     Raises
     ------
@@ -84,16 +91,26 @@ def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> b
     OSError, urllib3.exceptions.HTTPError
         See `chunks_of`.
     """
+    told = response.headers.get("Content-Length", "")
+    plain = told.isdecimal() and "Content-Encoding" not in response.headers
+    whole = mmap.mmap(-1, int(told)) if plain and _LARGE <= int(told) <= limit else None
     chunks: list[bytes] = []
     size = 0
-    for chunk in chunks_of(response, CHUNK, deadline):
+    for chunk in chunks_of(response, CHUNK if whole is None else _SMALL_CHUNK, deadline):
+        if whole is None:
+            chunks.append(chunk)
+        else:
+            whole[size : size + len(chunk)] = chunk
         size += len(chunk)
         if size > limit:
             raise TooLarge(
                 f"the answer is larger than max_answer_bytes={limit}; ask for less (a shorter range, a limit, a "
                 "byte range) or raise max_answer_bytes"
             )
-        chunks.append(chunk)
+    if whole is not None:
+        if size != len(whole):
+            raise ConnectionError(f"the body ended after {size} of {len(whole)} bytes")
+        return whole
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

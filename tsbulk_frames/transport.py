@@ -22,6 +22,7 @@ import requests.utils
 import urllib3
 import urllib3.exceptions
 
+from tsbulk_frames._cut import PageBody
 from tsbulk_frames.auth import Credentials, Token, UserToken, parse_token, secrets_of
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
@@ -61,13 +62,20 @@ class Answer:
         HTTP status.
     headers : mapping of str to str
         Looked up in any case.
-    content : bytes
-        The whole body, decompressed.
+    content : bytes or mmap
+        The whole body, decompressed; a large one outside of the heap.
+    data : bytes
+        The same as bytes.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+    content: PageBody = field(repr=False)
+
+    @property
+    def data(self) -> bytes:
+        """The body as bytes."""
+        return self.content[:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +284,7 @@ class Transport:
         body = Body(wanted.body)
         call = _Call(wanted.method, wanted.url, wanted.headers, body, "always", self._latest(), stop, True)
         try:
-            return parse_token(self._carry(call, self._try).content)
+            return parse_token(self._carry(call, self._try).data)
         except ServiceError as error:
             if error.status < 500:
                 raise

@@ -265,7 +265,7 @@ def test_the_next_page_by_any_published_spelling(variant: object) -> None:
 
 def test_a_throttled_read_waits_and_goes_on() -> None:
     """429 with Retry-After is no failure."""
-    faults = Faults([Fault(Answer(429, headers={"Retry-After": "1"}), "GET", r"/iottsbulk/", times=3)])
+    faults = Faults([Fault(Answer(429, headers={"Retry-After": "0.05"}), "GET", r"/iottsbulk/", times=3)])
     for site in open_site(faults=faults):
         entity = write(site, pd.DataFrame({"count": [1]}, index=times("2026-03-01", 1)))
         assert read(site, entity)["count"].tolist() == [1]
