@@ -184,11 +184,10 @@ class FileServiceClient(Client):
         segments = self._segments(entity, path)
         if byte_range is None:
             return self._transport.request("GET", segments).data
-        start, stop = byte_range
-        if not 0 <= start < stop:
-            raise FrameError(
-                f"byte_range={byte_range!r} is empty or negative; give (start, stop) with 0 <= start < stop"
-            )
+        pair = byte_range if isinstance(byte_range, tuple | list) else ()
+        if len(pair) != 2 or not all(isinstance(one, int) for one in pair) or not 0 <= pair[0] < pair[1]:
+            raise FrameError(f"byte_range={byte_range!r} cannot be used; give (start, stop) with 0 <= start < stop")
+        start, stop = pair
         # compressed, a range would be one of the compressed bytes
         headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
         answer = self._transport.request("GET", segments, headers=headers)
@@ -242,7 +241,11 @@ class FileServiceClient(Client):
             if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
                 raise FrameError(f"{name}={number!r} is not accepted; give an int from {least} to {most}")
             query[name] = str(number)
-        query |= {name: text for name, text in (("filter", filter), ("order", order)) if text is not None}
+        for name, text in (("filter", filter), ("order", order)):
+            if text is not None:
+                if not isinstance(text, str):
+                    raise FrameError(f"{name}={text!r} is not accepted; give a str, or None")
+                query[name] = text
         answer = self._transport.request("GET", (*_BASE, entity), query=query)
         found = parse_json(answer.data, "the list of files") if answer.data.strip() else []
         if not isinstance(found, list):

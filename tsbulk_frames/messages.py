@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from tsbulk_frames.answers import ImportJob, JobStatus, Timeseries
 from tsbulk_frames.errors import FrameError
@@ -30,6 +30,19 @@ __all__ = [
 
 
 _Model = TypeVar("_Model")
+
+
+def expect(value: object, kind: type[_Model], where: str) -> _Model:
+    """Refuse a model in the wrong place before its fields are missed.
+
+    Raises
+    ------
+    FrameError
+        It is none of this kind.
+    """
+    if not isinstance(value, kind):
+        raise FrameError(f"{where} is a {type(value).__name__}; give a {kind.__name__}")
+    return value
 
 
 class _Request:
@@ -68,6 +81,20 @@ class _Request:
         if not isinstance(value, str) or not value.strip():
             raise FrameError(f"{type(self).__name__}.{name}={value!r} cannot be used; give a non-empty str")
         return value
+
+    def listed(self, name: str, kind: type[_Model]) -> list[_Model]:
+        """Items of a required field that is a list of models.
+
+        Raises
+        ------
+        FrameError
+            It is missing, no list, or holds something else.
+        """
+        value = self.required(name)
+        where = f"{type(self).__name__}.{name}"
+        if not isinstance(value, list | tuple):
+            raise FrameError(f"{where} is a {type(value).__name__}; give a list of {kind.__name__}")
+        return [expect(item, kind, f"{where}[{at}]") for at, item in enumerate(value)]
 
     def time(self, name: str) -> str:
         """Value of a required time field: a str as it is, anything else as ISO 8601 with ``Z``.
@@ -139,11 +166,13 @@ def read_query(
             raise FrameError(f"limit={limit!r} is not accepted; give an int from 1, or None for all")
         query["limit"] = str(limit)
     if select is not None:
-        names = [select] if isinstance(select, str) else list(select)
+        names = [select] if isinstance(select, str) else list(select) if isinstance(select, Iterable) else []
         if not names or not all(isinstance(name, str) and name for name in names):
             raise FrameError(f"select={select!r} names nothing; give property names, or None for all")
         query["select"] = ",".join(names)
     if sort is not None:
+        if not isinstance(sort, str):
+            raise FrameError(f"sort={sort!r} is not accepted; give a str, or None")
         query["sort"] = sort
     return query
 
@@ -199,11 +228,10 @@ class Data(_Request):
 
     def to_wire(self) -> dict[str, object]:
         """Spell it as in the body of ``POST /importJobs``."""
-        files = cast("Sequence[FileInfo]", self.required("timeseries_files"))
         return {
             "entity": self.text("entity"),
             "propertySetName": self.text("property_set_name"),
-            "timeseriesFiles": [_expect(item, FileInfo, "Data.timeseries_files").to_wire() for item in files],
+            "timeseriesFiles": [file.to_wire() for file in self.listed("timeseries_files", FileInfo)],
         }
 
 
@@ -227,8 +255,7 @@ class BulkImportInput(_Request):
 
     def to_wire(self) -> dict[str, object]:
         """Spell it as the body of ``POST /importJobs``."""
-        data = cast("Sequence[Data]", self.required("data"))
-        return {"data": [_expect(item, Data, "BulkImportInput.data").to_wire() for item in data]}
+        return {"data": [data.to_wire() for data in self.listed("data", Data)]}
 
 
 @dataclass(kw_only=True)
@@ -251,9 +278,8 @@ class CreateImportJobRequest(_Request):
 
     def to_wire(self) -> dict[str, object]:
         """Spell it as the body of ``POST /importJobs``; FrameError names what is missing."""
-        return _expect(
-            self.required("bulk_import_input"), BulkImportInput, "CreateImportJobRequest.bulk_import_input"
-        ).to_wire()
+        given = self.required("bulk_import_input")
+        return expect(given, BulkImportInput, "CreateImportJobRequest.bulk_import_input").to_wire()
 
 
 @dataclass(kw_only=True)
@@ -273,10 +299,3 @@ class RetrieveImportJobRequest(_Request):
     """
 
     id: str | None = None
-
-
-def _expect(value: object, kind: type[_Model], where: str) -> _Model:
-    """Refuse a model in the wrong place before its fields are missed."""
-    if not isinstance(value, kind):
-        raise FrameError(f"{where} holds a {type(value).__name__}; give {kind.__name__}")
-    return value

@@ -42,7 +42,11 @@ def open_content(content: bytes | Path | BinaryIO) -> Iterator[BinaryIO]:
     if isinstance(content, bytes):
         yield io.BytesIO(content)
     elif isinstance(content, Path):
-        with content.open("rb") as source:
+        try:
+            opened = content.open("rb")
+        except OSError as error:
+            raise FrameError(f"content={str(content)!r} cannot be read: {error}; check the path") from error
+        with opened as source:
             yield source
     elif _is_binary(content):
         yield content

@@ -17,6 +17,7 @@ from tsbulk_frames.messages import (
     FileInfo,
     RetrieveImportJobRequest,
     RetrieveTimeseriesRequest,
+    expect,
     read_query,
 )
 from tsbulk_frames.stop import Stop
@@ -86,6 +87,7 @@ class ReadOperationsClient(Client):
         -----
         Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``.
         """
+        expect(request, RetrieveTimeseriesRequest, "request")
         segments = (*_BASE, "timeseries", request.text("entity"), request.text("property_set_name"))
         answer = self._transport.request("GET", segments, query=request.query())
         return parse_timeseries(answer.data, next_link(answer.headers.get("Link")))
@@ -182,6 +184,7 @@ class BulkImportOperationsClient(Client):
         -----
         Source: ``POST /api/iottsbulk/v3/importJobs``.
         """
+        expect(request, CreateImportJobRequest, "request")
         answer = self._transport.request("POST", (*_BASE, "importJobs"), json=request.to_wire(), retry="unsent")
         return parse_job(answer.data, answer.headers, created=True)
 
@@ -212,7 +215,7 @@ class BulkImportOperationsClient(Client):
         -----
         Source: ``GET /api/iottsbulk/v3/importJobs/{id}``.
         """
-        asked = request.text("id")
+        asked = expect(request, RetrieveImportJobRequest, "request").text("id")
         answer = self._transport.request("GET", (*_BASE, "importJobs", asked))
         job = parse_job(answer.data, answer.headers, created=False)
         if job.id != asked:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import requests
 import requests_mock
 
+from tsbulk_frames.auth import UserToken
+from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import (
     ConfigError,
     DecodeError,
@@ -25,6 +28,7 @@ from tsbulk_frames.operations import (
     CreateImportJobRequest,
     Data,
     FileInfo,
+    FileServiceClient,
     JobStatus,
     ReadOperationsClient,
     RetrieveImportJobRequest,
@@ -325,8 +329,8 @@ def test_a_job_is_never_posted_twice(
         (CreateImportJobRequest(), "CreateImportJobRequest.bulk_import_input"),
         (CreateImportJobRequest(bulk_import_input=BulkImportInput()), "BulkImportInput.data"),
         (CreateImportJobRequest(bulk_import_input=BulkImportInput(data=[])), "BulkImportInput.data"),
-        (CreateImportJobRequest(bulk_import_input=Data()), "bulk_import_input holds a Data; give BulkImportInput"),
-        (CreateImportJobRequest(bulk_import_input=BulkImportInput(data=[Data()])), "Data.timeseries_files"),
+        (CreateImportJobRequest(bulk_import_input=Data()), "bulk_import_input is a Data; give a BulkImportInput"),
+        (CreateImportJobRequest(bulk_import_input=BulkImportInput(data=[Data()])), "Data.entity"),
         (job_request(file_path=None), "FileInfo.file_path"),
         (job_request(_from=None), "FileInfo._from"),
         (job_request(to=""), "FileInfo.to"),
@@ -371,3 +375,57 @@ def test_a_client_closes_only_what_it_opened(mock: requests_mock.Mocker, connect
     with pytest.raises(ConfigError, match="closed"):
         own.retrieve_timeseries(page_request())
     assert "***" in repr(own)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda jobs, reads, files: jobs.retrieve_import_job("j1"), "give a RetrieveImportJobRequest"),
+        (lambda jobs, reads, files: jobs.create_import_job({}), "give a CreateImportJobRequest"),
+        (lambda jobs, reads, files: reads.retrieve_timeseries(None), "give a RetrieveTimeseriesRequest"),
+        (
+            lambda jobs, reads, files: jobs.create_import_job(
+                CreateImportJobRequest(bulk_import_input=BulkImportInput(data=Data()))
+            ),
+            "give a list of Data",
+        ),
+        (
+            lambda jobs, reads, files: jobs.create_import_job(
+                CreateImportJobRequest(
+                    bulk_import_input=BulkImportInput(
+                        data=[Data(entity="a", property_set_name="b", timeseries_files=FileInfo())]
+                    )
+                )
+            ),
+            "give a list of FileInfo",
+        ),
+        (
+            lambda jobs, reads, files: reads.retrieve_timeseries(
+                RetrieveTimeseriesRequest(entity="a", property_set_name="b", _from="x", to="y", sort=5)
+            ),
+            "sort=5",
+        ),
+        (
+            lambda jobs, reads, files: reads.retrieve_timeseries(
+                RetrieveTimeseriesRequest(entity="a", property_set_name="b", _from="x", to="y", select=5)
+            ),
+            "select=5",
+        ),
+        (lambda jobs, reads, files: files.list_files("a", filter=5), "filter=5"),
+        (lambda jobs, reads, files: files.get_file("a", "b", byte_range=5), "byte_range=5"),
+        (lambda jobs, reads, files: files.get_file("a", "b", byte_range=("a", 5)), "byte_range="),
+        (lambda jobs, reads, files: files.put_file("a", "b", Path("/nowhere/x")), "content="),
+    ],
+)
+def test_wrong_kinds_are_refused_before_any_request(call, words):
+    """A single item instead of a list, an id instead of a request: said clearly, nothing is sent."""
+    config, token = RestClientConfig(), UserToken("abc")
+    with (
+        requests_mock.Mocker() as mock,
+        BulkImportOperationsClient(config, token) as jobs,
+        ReadOperationsClient(config, token) as reads,
+        FileServiceClient(config, token) as files,
+    ):
+        with pytest.raises(FrameError, match=words):
+            call(jobs, reads, files)
+        assert mock.call_count == 0
