@@ -20,7 +20,7 @@ from tsbulk_frames.model import TIME, is_quality_code
 
 __all__ = ["SEPARATOR", "EncodedRows", "encode_rows"]
 
-SEPARATOR = b",\n"
+SEPARATOR = b","
 """Stands behind every encoded record; a file leaves its last one out."""
 
 _CHUNK_BYTES = 6 << 20
@@ -36,10 +36,11 @@ class EncodedRows:
     Attributes
     ----------
     data : memoryview
-        The records, each followed by a comma and a line feed: ``{"_time":"…","speed":94.0},\n``.
+        The records, each followed by a comma: ``{"_time":"…","speed":94.0},``. No blank stands between them: smaller,
+        and what readers are fastest with.
     offsets : numpy.ndarray of int64, shape (n_rows + 1,)
         Row `i` is ``data[offsets[i]:offsets[i + 1]]``, its separator included; without it up to
-        ``offsets[i + 1] - 2``.
+        ``offsets[i + 1] - 1``.
     """
 
     data: memoryview
@@ -74,7 +75,7 @@ def encode_rows(table: pa.Table, *, rows: int | None = None) -> Iterator[Encoded
     >>> df = pd.DataFrame({"speed": [94.0, 95.5]}, index=pd.date_range("2026-03-01", periods=2, freq="h", tz="UTC"))
     >>> chunk = next(encode_rows(from_frame(df)))
     >>> bytes(chunk.data[chunk.offsets[1] : chunk.offsets[2]])
-    b'{"_time":"2026-03-01T01:00:00.000000000Z","speed":95.5},\n'
+    b'{"_time":"2026-03-01T01:00:00.000000000Z","speed":95.5},'
     """
     rows = rows or _rows_at_once(table)
     for first in range(0, table.num_rows, rows):
@@ -112,7 +113,7 @@ def _encode_chunk(table: pa.Table) -> EncodedRows:
         else:
             parts += [_scalar(pending + key), cells]
             pending = quote
-    parts.append(_scalar(pending + "},\n"))
+    parts.append(_scalar(pending + "},"))
     joined = pc.binary_join_element_wise(*parts, _EMPTY, null_handling="skip")  # type: ignore[call-overload]
     _, offsets, data = joined.buffers()
     return EncodedRows(memoryview(data), np.frombuffer(offsets, np.int64, len(joined) + 1))

@@ -43,7 +43,7 @@ def hours_by_library(df: pd.DataFrame) -> list[bytes]:
             files[at].append(chunk.data[chunk.offsets[row - first] : chunk.offsets[stop - first]])
             row, at = stop, at + 1
         first = last
-    return [b"[" + b"".join(parts)[:-2] + b"]" for parts in files]
+    return [b"[" + b"".join(parts)[:-1] + b"]" for parts in files]
 
 
 def hours_by_hand(df: pd.DataFrame) -> list[bytes]:

@@ -98,6 +98,11 @@ def encoded(df, **options):
     return b"".join(bytes(chunk.data[: chunk.offsets[-1]]) for chunk in encode_rows(table, rows=3))
 
 
+def parsed(df):
+    """Read the records of a frame back with `json`."""
+    return json.loads(b"[" + encoded(df)[:-1] + b"]")
+
+
 def index(rows):
     """Make times for a frame."""
     return pd.date_range("2026-03-01", periods=rows, freq="s", tz="UTC")
@@ -123,8 +128,7 @@ def test_writing_floats():
     numbers += np.frombuffer(np.random.default_rng(1).bytes(8 * 20_000), np.float64).tolist()
     numbers += [float(10**n) for n in range(23)] + [float(2**n) for n in range(70)] + [10.0**-n for n in range(30)]
     numbers = [number for number in numbers if math.isfinite(number)]
-    lines = encoded(pd.DataFrame({"a": numbers}, index=index(len(numbers)))).splitlines()
-    got = [json.loads(line[:-1])["a"] for line in lines]
+    got = [record["a"] for record in parsed(pd.DataFrame({"a": numbers}, index=index(len(numbers))))]
     assert [repr(value) for value in got] == [repr(value) for value in numbers]
 
 
@@ -141,11 +145,11 @@ def test_missing_cells_leave_their_key_out():
         },
         index=index(3),
     )
-    assert encoded(df).decode().splitlines() == [
-        '{"_time":"2026-03-01T00:00:00.000000000Z","f":1.0,"s":"x","b":true,"k":1},',
-        '{"_time":"2026-03-01T00:00:01.000000000Z","i":9223372036854775807,"k":2},',
-        '{"_time":"2026-03-01T00:00:02.000000000Z","f":2.0,"i":-9223372036854775808,"s":"y","b":false,"k":3},',
-    ]
+    assert encoded(df).decode() == (
+        '{"_time":"2026-03-01T00:00:00.000000000Z","f":1.0,"s":"x","b":true,"k":1},'
+        '{"_time":"2026-03-01T00:00:01.000000000Z","i":9223372036854775807,"k":2},'
+        '{"_time":"2026-03-01T00:00:02.000000000Z","f":2.0,"i":-9223372036854775808,"s":"y","b":false,"k":3},'
+    )
 
 
 def test_writing_text_and_names():
@@ -154,7 +158,7 @@ def test_writing_text_and_names():
     names = ["a", 'k"ey\n', "é", "}", "a,b"]
     df = pd.DataFrame(dict.fromkeys(names, texts), index=index(len(texts)))
     text = encoded(df)
-    records = [json.loads(line) for line in text.decode().replace("},\n", "}\n").strip("\n").split("\n")]
+    records = parsed(df)
     assert [[record[name] for name in names] for record in records] == [[value] * len(names) for value in texts]
     assert "é🎉".encode() in text
 
@@ -166,8 +170,8 @@ def test_rows_are_cut_at_their_offsets():
     for chunk in encode_rows(from_frame(df), rows=3):
         assert chunk.offsets.dtype == np.int64
         for start, stop in zip(chunk.offsets[:-1], chunk.offsets[1:], strict=True):
-            assert bytes(chunk.data[stop - 2 : stop]) == b",\n"
-            rows.append(json.loads(bytes(chunk.data[start : stop - 2])))
+            assert bytes(chunk.data[stop - 2 : stop]) == b"},"
+            rows.append(json.loads(bytes(chunk.data[start : stop - 1])))
     assert [set(row) for row in rows] == [{"_time", "a", "b"}, {"_time", "b"}, {"_time", "a", "b"}, {"_time", "a", "b"}]
     assert list(encode_rows(from_frame(df.iloc[:0]))) == []
 
@@ -189,8 +193,8 @@ def test_writing_times():
     """Nine digits and Z, for any zone, before 1970 too."""
     times = pd.DatetimeIndex(["1677-09-21T00:12:43.145224193Z", "1969-12-31T23:59:59.999999999Z",
                               "2026-03-01T01:02:03.5Z", "2262-04-11T23:47:16.854775807Z"])  # fmt: skip
-    text = encoded(pd.DataFrame({"a": 1}, index=times.tz_convert("Asia/Kolkata"))).decode()
-    assert [json.loads(line[:-1])["_time"] for line in text.splitlines()] == [
+    records = parsed(pd.DataFrame({"a": 1}, index=times.tz_convert("Asia/Kolkata")))
+    assert [record["_time"] for record in records] == [
         "1677-09-21T00:12:43.145224193Z",
         "1969-12-31T23:59:59.999999999Z",
         "2026-03-01T01:02:03.500000000Z",
@@ -202,14 +206,14 @@ def test_escaped_text_with_few_and_many_values():
     """Repeated and distinct texts that need escapes are the same text again."""
     texts = ['a"b', "plain", None] * 20 + [f'"{n}' for n in range(40)]
     df = pd.DataFrame({"a": pd.Series(texts, dtype=object), "k": 1}).set_index(index(100))
-    got = [json.loads(line[:-1]).get("a") for line in encoded(df).splitlines()]
+    got = [record.get("a") for record in parsed(df)]
     assert got == texts
 
 
 def test_exact_cells_are_written_as_they_came():
     """Mixed cells keep their kinds."""
     df = pd.DataFrame({"a": [1, 2.0, True, "x", None, 2**53 + 1], "k": 1}, index=index(6), dtype=object)
-    got = [json.loads(line[:-1]).get("a") for line in encoded(df).splitlines()]
+    got = [record.get("a") for record in parsed(df)]
     assert repr(got) == repr([1, 2.0, True, "x", None, 2**53 + 1])
 
 

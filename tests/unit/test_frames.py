@@ -25,7 +25,7 @@ def times(rows, **options):
 def round_trip(df, **options):
     """Write a frame as pages, and read it again."""
     text = b"".join(bytes(chunk.data[: chunk.offsets[-1]]) for chunk in encode_rows(from_frame(df)))
-    return to_frame(decode_pages([split_page(b'{"records":[' + text[:-2] + b"]}")]), **options)
+    return to_frame(decode_pages([split_page(b'{"records":[' + text[:-1] + b"]}")]), **options)
 
 
 def refused(df, **options):
