@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
@@ -16,12 +17,48 @@ import urllib3.exceptions
 from tsbulk_frames._cut import PageBody
 from tsbulk_frames.stop import POOL_CLASSES, wait_at_most
 
-__all__ = ["UNUSABLE", "Bearer", "Deadline", "TooLarge", "chunks_of", "never_sent", "prepare_session", "whole_body"]
+__all__ = [
+    "UNUSABLE",
+    "Answer",
+    "Bearer",
+    "Deadline",
+    "TooLarge",
+    "chunks_of",
+    "never_sent",
+    "prepare_session",
+    "whole_body",
+]
 
 CHUNK = 1 << 20
 """Bytes read from the socket at most before deadline and size are looked at again."""
 _SMALL_CHUNK = 1 << 16
 _LARGE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    headers : mapping of str to str
+        Looked up in any case.
+    content : bytes or mmap
+        The whole body, decompressed; a large one outside of the heap.
+    data : bytes
+        The same as bytes.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: PageBody = field(repr=False)
+
+    @property
+    def data(self) -> bytes:
+        """The body as bytes."""
+        return self.content[:]
 
 
 class Deadline:

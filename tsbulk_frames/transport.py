@@ -22,7 +22,6 @@ import requests.utils
 import urllib3
 import urllib3.exceptions
 
-from tsbulk_frames._cut import PageBody
 from tsbulk_frames.auth import Credentials, Token, UserToken, parse_token, secrets_of
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
@@ -31,6 +30,7 @@ from tsbulk_frames.gate import gate_to
 from tsbulk_frames.retry import Failure, Retry, repeat, repeatable_status, retry_after
 from tsbulk_frames.session import (
     UNUSABLE,
+    Answer,
     Bearer,
     Deadline,
     TooLarge,
@@ -50,32 +50,6 @@ MAX_ERROR_BODY = 1 << 16
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 logger = logging.getLogger("tsbulk_frames")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer.
-
-    Attributes
-    ----------
-    status : int
-        HTTP status.
-    headers : mapping of str to str
-        Looked up in any case.
-    content : bytes or mmap
-        The whole body, decompressed; a large one outside of the heap.
-    data : bytes
-        The same as bytes.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    content: PageBody = field(repr=False)
-
-    @property
-    def data(self) -> bytes:
-        """The body as bytes."""
-        return self.content[:]
 
 
 @dataclass(frozen=True, slots=True)
