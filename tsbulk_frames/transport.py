@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -23,6 +23,7 @@ import urllib3
 import urllib3.exceptions
 
 from tsbulk_frames.auth import Credentials, Token, UserToken, parse_token, secrets_of
+from tsbulk_frames.body import Body, Sendable
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.failures import Refusal, Silence, detail_of, innermost, redacted_url, request_id_of
@@ -41,7 +42,7 @@ from tsbulk_frames.session import (
 )
 from tsbulk_frames.stop import Stop
 from tsbulk_frames.tokens import TokenCache
-from tsbulk_frames.wire import Body, header_value, path_of, query_of
+from tsbulk_frames.wire import header_value, path_of, query_of
 
 __all__ = ["Answer", "Transport"]
 
@@ -69,6 +70,12 @@ class _Call:
     def stopped(self) -> bool:
         """Whether the caller has asked to end it."""
         return self.stop is not None and self.stop.asked
+
+    def go_on(self, deadline: Deadline) -> None:
+        """End the sending of a body, between two blocks, once the time or the caller is gone."""
+        if self.stopped:
+            raise ConnectionAbortedError("the caller has left")
+        deadline.left()
 
 
 _Outcome: TypeAlias = Answer | Failure
@@ -157,7 +164,7 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | BinaryIO | None = None,
+        body: Sendable | None = None,
         json: object = None,
         retry: Retry = "always",
         stop: Stop | None = None,
@@ -174,8 +181,9 @@ class Transport:
             Unescaped.
         headers : mapping of str to str, optional
             Printable ASCII values.
-        body : bytes or seekable binary file, optional
-            Sent from where the file stands, with ``application/octet-stream`` unless `headers` say otherwise.
+        body : bytes, seekable binary file or FileSlice, optional
+            Sent from where the file stands, anew with each try, with ``application/octet-stream`` unless `headers` say
+            otherwise.
         json : object, optional
             Sent as JSON instead of `body`.
         retry : {"always", "unsent", "never"}
@@ -337,7 +345,7 @@ class Transport:
             call.method,
             call.url,
             headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
-            data=call.body.open(deadline.left),
+            data=call.body.open(lambda: call.go_on(deadline)),
             auth=Bearer(token) if token is not None else None,
             timeout=urllib3.Timeout(deadline.left(), config.connect_timeout, config.read_timeout),  # type: ignore[arg-type]
             allow_redirects=False,

@@ -1,20 +1,15 @@
-"""Spelling of a request: path, query, header values and body, such that nothing on the way can change them; pure."""
+"""Spelling of a request: path, query and header values, such that nothing on the way can change them; pure."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from tsbulk_frames.errors import FrameError
 
-__all__ = ["Body", "header_value", "next_link", "path_of", "query_of"]
+__all__ = ["header_value", "next_link", "path_of", "query_of"]
 
-SMALL = 1 << 16
-"""Bytes up to which a body is sent in one go."""
-BLOCK = 1 << 14
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+\s*(?:=\s*(?:\"[^\"]*\"|[^\s\",;]*))?)*)\s*(?:,|$)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s\",;]*))", re.IGNORECASE)
@@ -101,49 +96,3 @@ def next_link(header: str | None) -> str | None:
         if rel and "next" in (rel[1] or rel[2] or "").lower().split() and match[1]:
             return match[1]
     return None
-
-
-class Body:
-    """What a request sends, as often as need be: a file is wound back to where it stood.
-
-    Parameters
-    ----------
-    content : bytes, binary file or None
-        A file that cannot be wound back is read whole.
-    """
-
-    def __init__(self, content: bytes | BinaryIO | None) -> None:
-        if content is not None and not isinstance(content, bytes) and not content.seekable():
-            content = content.read()
-        self._file = io.BytesIO(content) if isinstance(content, bytes) and len(content) > SMALL else content
-        self._start = 0 if self._file is None or isinstance(self._file, bytes) else self._file.tell()
-
-    def open(self, in_time: Callable[[], object]) -> bytes | Upload | None:
-        """Give the body for one try; `in_time` is called before each block and may raise."""
-        if self._file is None or isinstance(self._file, bytes):
-            return self._file
-        self._file.seek(self._start)
-        return Upload(self._file, in_time)
-
-
-class Upload:
-    """A body handed out in blocks: sent in one go, all of it would have to pass within one socket timeout."""
-
-    def __init__(self, source: BinaryIO, in_time: Callable[[], object]) -> None:
-        self._source = source
-        self._in_time = in_time
-        here = source.tell()
-        self._size = source.seek(0, io.SEEK_END) - here
-        source.seek(here)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self.read(BLOCK):
-            yield block
-
-    def read(self, size: int = -1) -> bytes:
-        """Give the next block, as long as there is time."""
-        self._in_time()
-        return self._source.read(size)

@@ -28,6 +28,7 @@ FLOORS = {
     "frames": 2.45,
     "paging": 2.5,
     "partition": 2.5,
+    "body": 3,
     "sources": 3,
     "config": 3,
     "retry": 3,
