@@ -1,57 +1,50 @@
 """What a caller's data must be, before anything is sent: the rules of an Arrow table to be written; pure.
 
-``from_frame`` asks the same functions, column by column: the rules exist once.
+``from_frame`` asks the same functions, column by column: the rules exist once. Each says what is wrong to `tell`, which
+by default raises it. A plan collects instead: what is at fault is then replaced by something harmless, and the rest is
+looked at all the same.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from types import NoneType
-from typing import Any, Literal, NoReturn, TypeAlias
+import itertools
+from collections.abc import Container, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tsbulk_frames._exact import STRICT
+from tsbulk_frames._cells import (
+    NAT,
+    NEXT_STEP,
+    Nanoseconds,
+    Tell,
+    check_column,
+    is_unicode,
+    presence,
+    refuse,
+    spell_moment,
+)
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, exact_column
-from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, TIME, format_time, is_quality_code
+from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column
+from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, TIME, is_quality_code
 
 __all__ = [
-    "PLAIN",
     "EmptyRows",
-    "Nanoseconds",
     "assemble",
-    "check_column",
     "check_names",
-    "check_scalars",
     "check_table",
     "check_times",
+    "in_order",
     "nanoseconds",
+    "ticks_of",
 ]
 
-PLAIN = frozenset({NoneType, bool, int, float, str})
-"""Types of the Python values that a cell can have."""
-
 EmptyRows: TypeAlias = Literal["raise", "drop"]
-Mask: TypeAlias = npt.NDArray[np.bool_]
-Nanoseconds: TypeAlias = npt.NDArray[np.int64]
-
-_NEXT_STEP = "before write_timeseries"
-_FIXES: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
-    (pa.types.is_timestamp, "write it as text, e.g. .dt.strftime('%Y-%m-%dT%H:%M:%S.%fZ')"),
-    (pa.types.is_date, "write it as text, e.g. .astype(str)"),
-    (pa.types.is_time, "write it as text, e.g. .astype(str)"),
-    (pa.types.is_duration, "write it as a number, e.g. .dt.total_seconds()"),
-    (pa.types.is_decimal, "turn it into a number, e.g. .astype('float64')"),
-    (pa.types.is_nested, "give each member a column of its own, or write it as text with json.dumps"),
-)
 
 
-def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "raise") -> pa.Table:
+def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "raise", tell: Tell = refuse) -> pa.Table:
     """Check an Arrow table to be written, and bring it to the types of the codec.
 
     Parameters
@@ -61,12 +54,16 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
         floats, text, dictionaries of those; ``<p>_qc`` is the quality code of ``<p>``, an integer.
     empty_rows : {"raise", "drop"}, default "raise"
         What to do with rows that have no value at all; the service has no record for such.
+    tell : callable
+        Takes each broken rule. Default: it is raised. One that returns gets them all, but for what leaves nothing to
+        look at: no column of times, or times without a zone.
 
     Returns
     -------
     pyarrow.Table
         ``_time`` first, ``timestamp[ns, UTC]``; then bool, int64, float64 (NaN is missing), string and exact columns,
-        in the order given. Columns that need no change are shared, not copied.
+        in the order given. Columns that need no change are shared, not copied. After something was told: times at
+        fault are null, columns at fault only show where they have values (see also `in_order`).
 
     Raises
     ------
@@ -90,15 +87,22 @@ def check_table(table: pa.Table | pa.RecordBatch, *, empty_rows: EmptyRows = "ra
             f"the table has {names.count(TIME)} columns {TIME!r}, columns are {names[:10]}; accepted is one, a "
             "timestamp with a zone; rename the column of times"
         )
-    check_names([name for name in names if name != TIME], rows=table.num_rows)
-    times = nanoseconds(table[TIME])
-    ns = times.cast(pa.int64()).to_numpy()
-    check_times(ns)
-    columns = {name: check_column(name, table[name], ns) for name in names if name != TIME}
-    return assemble(times, columns, empty_rows)
+    given = [column for name, column in zip(names, table.columns, strict=True) if name != TIME]
+    names = check_names([name for name in names if name != TIME], rows=table.num_rows, tell=tell)
+    times = nanoseconds(table[TIME], tell)
+    ns = ticks_of(times)
+    check_times(ns, tell)
+    columns = {}
+    for name, column in zip(names, given, strict=True):
+        try:
+            columns[name] = check_column(name, column, ns, tell)
+        except FrameError as error:
+            tell(error)
+            columns[name] = presence(column.is_valid().to_numpy())
+    return assemble(times, columns, empty_rows, tell)
 
 
-def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows) -> pa.Table:
+def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows, tell: Tell = refuse) -> pa.Table:
     """Put checked columns together, by the rules that look at a column or a row as a whole.
 
     Raises
@@ -111,136 +115,105 @@ def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows
     for name, column in columns.items():
         if is_quality_code(name) and not pa.types.is_int64(column.type) and column.null_count < len(column):
             kind = "of mixed values" if column.type == EXACT else column.type
-            raise FrameError(
-                f"column {name!r} is {kind}; quality codes are integers: .astype('Int64') {_NEXT_STEP}", column=name
+            tell(
+                FrameError(
+                    f"column {name!r} is {kind}; quality codes are integers: .astype('Int64') {NEXT_STEP}",
+                    column=name,
+                )
             )
-    return _without_empty_rows(pa.table({TIME: times, **columns}), empty_rows)  # type: ignore[dict-item]
+    return _without_empty_rows(pa.table({TIME: times, **columns}), empty_rows, tell)  # type: ignore[dict-item]
 
 
-def check_names(names: Sequence[object], *, rows: int) -> None:
+def in_order(table: pa.Table) -> pa.Table:
+    """Bring a table whose faults were told to what can be planned: rows that have a time, ascending."""
+    ns = ticks_of(table[TIME])
+    if (ns[1:] >= ns[:-1]).all() and (not len(ns) or ns[0] != NAT):
+        return table
+    order = np.argsort(ns, kind="stable")
+    return table.take(order[np.count_nonzero(ns == NAT) :])
+
+
+def check_names(names: Sequence[object], *, rows: int, tell: Tell = refuse) -> list[str]:
     """Refuse column names that no record can have; without rows nothing need be there, as nothing is written.
+
+    Returns
+    -------
+    list of str
+        The names, each once; a stand-in for each that was at fault.
 
     Raises
     ------
     FrameError
         Not text, empty, not Unicode, twice the same, or a quality code without its property.
     """
-    seen: set[str] = set()
+    usable: dict[str, None] = {}
+    stand_ins = (f"(column {at})" for at in itertools.count(1))
     for name in names:
-        if not isinstance(name, str):
-            raise FrameError(
-                f"column name {name!r} is a {type(name).__name__}; accepted is str: df.columns.astype(str)"
+        wrong = _wrong_name(name, usable)
+        if wrong is not None:
+            tell(wrong)
+            name = next(one for one in stand_ins if one not in names)
+        usable[name] = None  # type: ignore[index]
+    if rows and not usable:
+        tell(FrameError("there is no column but the time; accepted is at least one property"))
+    for name in usable if rows else ():
+        if is_quality_code(name) and name[: -len(QC_SUFFIX)] not in usable:
+            tell(
+                FrameError(
+                    f"column {name!r} is the quality code of {name[: -len(QC_SUFFIX)]!r}, which is not there; "
+                    "add the property, or rename the column",
+                    column=name,
+                )
             )
-        if not name.strip():
-            raise FrameError(f"column name {name!r} is empty; name the property it belongs to", column=name)
-        if not _is_unicode(name):
-            raise FrameError(f"column name {name!r} is not Unicode text (a lone surrogate); rename it", column=name)
-        if name in seen:
-            raise FrameError(f"column {name!r} occurs twice; rename or drop one of them", column=name)
-        seen.add(name)
-    if not rows:
-        return
-    if not seen:
-        raise FrameError("there is no column but the time; accepted is at least one property")
-    for name in seen:
-        if is_quality_code(name) and name[: -len(QC_SUFFIX)] not in seen:
-            raise FrameError(
-                f"column {name!r} is the quality code of {name[: -len(QC_SUFFIX)]!r}, which is not there; "
-                "add the property, or rename the column",
-                column=name,
-            )
+    return list(usable)
 
 
-def check_times(ns: Nanoseconds) -> None:
-    """Refuse times that are not strictly increasing.
+def _wrong_name(name: object, before: Container[str]) -> FrameError | None:
+    """Say what is wrong with a column name, if anything is."""
+    if not isinstance(name, str):
+        return FrameError(f"column name {name!r} is a {type(name).__name__}; accepted is str: df.columns.astype(str)")
+    if not name.strip():
+        return FrameError(f"column name {name!r} is empty; name the property it belongs to", column=name)
+    if not is_unicode(name):
+        return FrameError(f"column name {name!r} is not Unicode text (a lone surrogate); rename it", column=name)
+    if name in before:
+        return FrameError(f"column {name!r} occurs twice; rename or drop one of them", column=name)
+    return None
+
+
+def check_times(ns: Nanoseconds, tell: Tell = refuse) -> None:
+    """Refuse times that are not strictly increasing; those that are missing were told before.
 
     Raises
     ------
     FrameError
         Times going back, or twice the same.
     """
-    step = ns[1:] > ns[:-1]  # a difference could overflow
-    if step.all():
+    if (ns[1:] > ns[:-1]).all():  # a difference could overflow
         return
-    back = np.flatnonzero(ns[1:] < ns[:-1]) + 1
-    if len(back):
-        raise FrameError(
-            f"time: {len(back)} of {len(ns)} times are earlier than the one before (first at "
-            f"{format_time(int(ns[back[0]]))}); sort with df.sort_index() {_NEXT_STEP}",
-            rows=back.tolist(),
-        )
-    again = np.flatnonzero(~step) + 1
-    raise FrameError(
-        f"time: {len(again)} of {len(ns)} times are the same as the one before (first at "
-        f"{format_time(int(ns[again[0]]))}); keep one of them, e.g. "
-        f"df[~df.index.duplicated(keep='last')], {_NEXT_STEP}",
-        rows=again.tolist(),
-    )
+    known = np.flatnonzero(ns != NAT)
+    earlier, later, rows = ns[known[:-1]], ns[known[1:]], known[1:]
+    for bad, what, fix in (
+        (rows[later < earlier], "earlier than", "sort with df.sort_index()"),
+        (rows[later == earlier], "the same as", "keep one of them, e.g. df[~df.index.duplicated(keep='last')],"),
+    ):
+        if len(bad):
+            tell(
+                FrameError(
+                    f"time: {len(bad)} of {len(ns)} times are {what} the one before (first at "
+                    f"{spell_moment(ns[bad[0]])}); {fix} {NEXT_STEP}",
+                    rows=bad.tolist(),
+                )
+            )
 
 
-def _offend(name: str, what: str, fix: str, bad: Mask, ns: Nanoseconds) -> NoReturn:
-    """Raise the one form of message for values at fault, all of them counted."""
-    rows = np.flatnonzero(bad)
-    raise FrameError(
-        f"column {name!r}: {len(rows)} of {len(bad)} values are {what} (first at {format_time(int(ns[rows[0]]))}); "
-        f"{fix} {_NEXT_STEP}",
-        column=name,
-        rows=rows.tolist(),
-    )
+def ticks_of(times: Column) -> Nanoseconds:
+    """View times as integers; `NAT` where one is missing."""
+    return times.to_numpy().view("int64")
 
 
-def check_scalars(name: str, values: Sequence[object], ns: Nanoseconds) -> None:
-    """Refuse Python values that no cell of a record can have.
-
-    Raises
-    ------
-    FrameError
-        Anything but None, bool, integers within 64 bits, finite floats and Unicode text.
-    """
-    present = set(map(type, values))
-    for suspect, what, fix, is_bad in _SCALAR_RULES:
-        if suspect not in present if suspect else present <= PLAIN:
-            continue
-        bad = np.fromiter((is_bad(value) for value in values), np.bool_, len(values))
-        if bad.any():
-            kinds = sorted({type(value).__name__ for value, flag in zip(values, bad, strict=True) if flag})
-            _offend(name, what.format(kinds=", ".join(kinds)), fix, bad, ns)
-
-
-_SCALAR_RULES: tuple[tuple[type | None, str, str, Callable[[Any], bool]], ...] = (
-    (
-        None,
-        "of a type that cannot be written ({kinds})",
-        "write them as number, bool or text (e.g. .astype(str), .dt.strftime, json.dumps)",
-        lambda value: type(value) not in PLAIN,
-    ),
-    (float, "inf", "drop or replace them", lambda value: type(value) is float and math.isinf(value)),
-    (
-        int,
-        "integers beyond 64 bits",
-        "write them as text or float",
-        lambda value: type(value) is int and not -(2**63) <= value < 2**63,
-    ),
-    (
-        str,
-        "not Unicode text (lone surrogates)",
-        "replace them, e.g. .map(lambda s: s.encode('utf-8', 'replace').decode()),",
-        lambda value: type(value) is str and not _is_unicode(value),
-    ),
-)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text: lone surrogates are none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def nanoseconds(times: Column) -> Column:
-    """Bring times to ns UTC, exactly.
+def nanoseconds(times: Column, tell: Tell = refuse) -> Column:
+    """Bring times to ns UTC, exactly; null where one was told to be missing or outside of what ns can hold.
 
     Raises
     ------
@@ -261,109 +234,37 @@ def nanoseconds(times: Column) -> Column:
         )
     if times.null_count:
         rows = np.flatnonzero(times.is_null().to_numpy())
-        raise FrameError(
-            f"time: {len(rows)} of {len(times)} times are missing (NaT); drop those rows {_NEXT_STEP}",
-            column=TIME,
-            rows=rows.tolist(),
+        tell(
+            FrameError(
+                f"time: {len(rows)} of {len(times)} times are missing (NaT); drop those rows {NEXT_STEP}",
+                column=TIME,
+                rows=rows.tolist(),
+            )
         )
     if kind.unit == "ns":
         return times.cast(TIME_TYPE)
     scale = {"s": 10**9, "ms": 10**6, "us": 10**3}[kind.unit]
-    ticks = times.cast(pa.int64()).to_numpy()
-    rows = np.flatnonzero((ticks < -(-MIN_NS // scale)) | (ticks > MAX_NS // scale))
-    if len(rows):
-        raise FrameError(
-            f"time: {len(rows)} of {len(times)} times lie outside of 1677-09-21 to 2262-04-11, what nanoseconds in "
-            f"64 bits can hold (first: {np.datetime64(int(ticks[rows[0]]), kind.unit)}); drop those rows {_NEXT_STEP}",
-            column=TIME,
-            rows=rows.tolist(),
+    ticks = times.cast(pa.int64()).fill_null(pa.scalar(0)).to_numpy()
+    outside = (ticks < -(-MIN_NS // scale)) | (ticks > MAX_NS // scale)
+    if outside.any():
+        rows = np.flatnonzero(outside)
+        tell(
+            FrameError(
+                f"time: {len(rows)} of {len(times)} times lie outside of 1677-09-21 to 2262-04-11, what nanoseconds in "
+                f"64 bits can hold (first: {np.datetime64(int(ticks[rows[0]]), kind.unit)}); drop those rows "
+                f"{NEXT_STEP}",
+                column=TIME,
+                rows=rows.tolist(),
+            )
         )
+        times = pc.if_else(pa.array(outside), pa.scalar(None, kind), times)
     return times.cast(TIME_TYPE)
 
 
-def check_column(name: str, column: Column, ns: Nanoseconds) -> Column:
-    """Bring a column to one of the codec's types, and check its values.
-
-    Raises
-    ------
-    FrameError
-        A type, or a value, that no record can have.
-    """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if isinstance(kind, pa.JsonType):
-        values = _parsed(name, column.cast(kind.storage_type), ns)
-        check_scalars(name, values, ns)
-        return pa.chunked_array([exact_column(values)])
-    if pa.types.is_floating(kind):
-        return _finite(name, column.cast(pa.float64()), ns)
-    if pa.types.is_uint64(kind):
-        bad = pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())).fill_null(False)
-        if pc.any(bad, min_count=0).as_py():  # type: ignore[arg-type]
-            _offend(name, "integers beyond 64 bits", "write them as text or float", bad.to_numpy(), ns)
-        return column.cast(pa.int64())
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
-        return column
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _text(name, column, ns)
-    fix = next((fix for test, fix in _FIXES if test(kind)), "write it as number, bool or text")
-    raise FrameError(f"column {name!r} is {kind}, which cannot be written; {fix}", column=name)
-
-
-def _finite(name: str, column: Column, ns: Nanoseconds) -> Column:
-    """Floats without NaN, which is a missing cell here; infinities are none of JSON's numbers."""
-    if pc.all(pc.is_finite(column), min_count=0).as_py():
-        return column
-    infinite = pc.is_inf(column).fill_null(False)
-    if pc.any(infinite).as_py():  # type: ignore[arg-type]
-        _offend(name, "inf", "drop or replace them", infinite.to_numpy(), ns)
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)  # type: ignore[no-any-return]
-
-
-def _text(name: str, column: Column, ns: Nanoseconds) -> Column:
-    """Text of any Arrow type, as 32-bit strings; what is not UTF-8 is refused."""
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        raw = column.cast(pa.large_binary()).to_pylist()
-        bad = np.fromiter((value is not None and not _is_utf8(value) for value in raw), np.bool_, len(raw))
-        _offend(name, "not UTF-8 text", "replace them", bad, ns)
-    if pa.types.is_string(column.type):
-        return column
-    return pa.chunked_array([chunk.cast(pa.string()) for chunk in column.chunks], pa.string())
-
-
-def _parsed(name: str, texts: Column, ns: Nanoseconds) -> list[object]:
-    """Values of a caller's JSON texts."""
-    values: list[object] = []
-    bad = np.zeros(len(texts), np.bool_)
-    for at, text in enumerate(_text(name, texts, ns).to_pylist()):
-        try:
-            values.append(None if text is None else STRICT.decode(text))
-        except (ValueError, RecursionError):
-            bad[at] = True
-    if bad.any():
-        _offend(name, "not JSON", "replace them", bad, ns)
-    return values
-
-
-def _is_utf8(raw: bytes) -> bool:
-    """Whether bytes are UTF-8 text."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _without_empty_rows(table: pa.Table, empty_rows: EmptyRows) -> pa.Table:
+def _without_empty_rows(table: pa.Table, empty_rows: EmptyRows, tell: Tell) -> pa.Table:
     """Drop or refuse rows in which every cell is missing."""
     columns = [column for name, column in zip(table.column_names, table.columns, strict=True) if name != TIME]
-    if any(column.null_count == 0 for column in columns):
+    if not columns or any(column.null_count == 0 for column in columns):
         return table
     empty = np.ones(table.num_rows, np.bool_)
     for column in columns:
@@ -373,9 +274,12 @@ def _without_empty_rows(table: pa.Table, empty_rows: EmptyRows) -> pa.Table:
     if empty_rows == "drop":
         return table.filter(pa.array(~empty))
     rows = np.flatnonzero(empty)
-    first = format_time(table[TIME][int(rows[0])].value)
-    raise FrameError(
-        f"{len(rows)} of {table.num_rows} rows have no value at all (first at {first}); drop "
-        "them with df.dropna(how='all') or empty_rows='drop'",
-        rows=rows.tolist(),
+    first = spell_moment(ticks_of(table[TIME])[rows[0]])
+    tell(
+        FrameError(
+            f"{len(rows)} of {table.num_rows} rows have no value at all (first at {first}); drop "
+            "them with df.dropna(how='all') or empty_rows='drop'",
+            rows=rows.tolist(),
+        )
     )
+    return table

@@ -1,4 +1,4 @@
-"""DataFrame → Arrow: a caller's frame, column by column, before the rules of `tsbulk_frames._check`; pure."""
+"""DataFrame → Arrow: a caller's frame, column by column, under the rules of `_cells` and `_check`; pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tsbulk_frames._check import (
-    PLAIN,
-    EmptyRows,
-    Nanoseconds,
-    assemble,
-    check_column,
-    check_names,
-    check_scalars,
-    check_times,
-    nanoseconds,
-)
+from tsbulk_frames._cells import PLAIN, Nanoseconds, Tell, check_column, check_scalars, presence, refuse
+from tsbulk_frames._check import EmptyRows, assemble, check_names, check_times, nanoseconds, ticks_of
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.kinds import EXACT, Cells, Column, exact_column
 from tsbulk_frames.model import TIME
@@ -33,7 +24,7 @@ _FIXES = {
 }
 
 
-def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table:
+def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise", tell: Tell = refuse) -> pa.Table:
     """Check a caller's frame wholly, and turn it into the table that `encode_rows` takes.
 
     Parameters
@@ -44,6 +35,8 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
         and Arrow types, categoricals; ``<p>_qc`` is the quality code of ``<p>``, an integer. The frame is not changed.
     empty_rows : {"raise", "drop"}, default "raise"
         What to do with rows that have no value at all; the service has no record for such.
+    tell : callable
+        Takes each broken rule; see `tsbulk_frames.frames.check_table`.
 
     Returns
     -------
@@ -77,13 +70,13 @@ def from_frame(df: pd.DataFrame, *, empty_rows: EmptyRows = "raise") -> pa.Table
     names = list(df.columns)
     if names.count(TIME) > 1:
         check_names(names, rows=len(df))
-    times = nanoseconds(pa.chunked_array([_times(df)]))
-    names = [name for name in names if name != TIME]
-    check_names(names, rows=len(df))
-    ns = times.cast(pa.int64()).to_numpy()
-    check_times(ns)
-    columns = {name: _column(name, df[name], ns) for name in names}
-    return assemble(times, columns, empty_rows)
+    times = nanoseconds(pa.chunked_array([_times(df)]), tell)
+    given = [at for at, name in enumerate(names) if name != TIME]
+    names = check_names([names[at] for at in given], rows=len(df), tell=tell)
+    ns = ticks_of(times)
+    check_times(ns, tell)
+    columns = {name: _column(name, df.iloc[:, at], ns, tell) for name, at in zip(names, given, strict=True)}
+    return assemble(times, columns, empty_rows, tell)
 
 
 def _times(df: pd.DataFrame) -> Cells:
@@ -117,29 +110,33 @@ def _is_time(dtype: object) -> bool:
     return getattr(dtype, "kind", "") == "M"
 
 
-def _column(name: str, series: pd.Series, ns: Nanoseconds) -> Column:
+def _column(name: str, series: pd.Series, ns: Nanoseconds, tell: Tell) -> Column:
     """Arrow's view of a column, checked."""
-    cells = _cells(name, series, ns)
-    column = cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells])
-    if column.type == EXACT and not isinstance(series.dtype, pd.ArrowDtype):
-        return column  # made of checked objects just now
-    return check_column(name, column, ns)
+    try:
+        cells = _cells(name, series, ns, tell)
+        column = cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells])
+        if column.type == EXACT and not isinstance(series.dtype, pd.ArrowDtype):
+            return column  # made of checked objects just now
+        return check_column(name, column, ns, tell)
+    except FrameError as error:
+        tell(error)
+        return presence(series.notna().to_numpy())
 
 
-def _cells(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
+def _cells(name: str, series: pd.Series, ns: Nanoseconds, tell: Tell) -> Cells | Column:
     """Arrow's view of a column; only Python objects are checked here."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categories(name, series, ns)
+        return _categories(name, series, ns, tell)
     if isinstance(dtype, pd.SparseDtype):
-        return _cells(name, series.sparse.to_dense(), ns)  # type: ignore[attr-defined]
+        return _cells(name, series.sparse.to_dense(), ns, tell)  # type: ignore[attr-defined]
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
-        return _objects(name, series.to_numpy(), ns)
+        return _objects(name, series.to_numpy(), ns, tell)
     if isinstance(dtype, pd.StringDtype):
         try:
             return pa.array(series.array)  # type: ignore[no-any-return]
         except UnicodeEncodeError:
-            return _objects(name, series.to_numpy(object), ns)
+            return _objects(name, series.to_numpy(object), ns, tell)
     if isinstance(dtype, pd.ArrowDtype) or (dtype.kind in "biuf" and not isinstance(dtype, np.dtype)):
         return pa.array(series.array, from_pandas=True)  # type: ignore[no-any-return]
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf" and dtype.itemsize <= 8:
@@ -149,16 +146,16 @@ def _cells(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
     raise FrameError(f"column {name!r} is {dtype}, which cannot be written; {fix}", column=name)
 
 
-def _categories(name: str, series: pd.Series, ns: Nanoseconds) -> Cells | Column:
+def _categories(name: str, series: pd.Series, ns: Nanoseconds, tell: Tell) -> Cells | Column:
     """Values of a categorical: each category is converted once."""
     categories = series.cat.categories
     if categories.dtype.kind == "O":  # text as well: lone surrogates are to be counted by row
-        return _objects(name, series.to_numpy(object), ns)
+        return _objects(name, series.to_numpy(object), ns, tell)
     codes = series.cat.codes.to_numpy()
-    return _cells(name, categories.to_series(), ns).take(pa.array(codes, mask=codes < 0))  # type: ignore[arg-type]
+    return _cells(name, categories.to_series(), ns, tell).take(pa.array(codes, mask=codes < 0))  # type: ignore[arg-type]
 
 
-def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> Cells:
+def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds, tell: Tell) -> Cells:
     """Column of Python objects: text, or whatever mixture reading may have given."""
     if pd.api.types.infer_dtype(values, skipna=True) == "string":
         try:
@@ -169,7 +166,7 @@ def _objects(name: str, values: npt.NDArray[np.object_], ns: Nanoseconds) -> Cel
         cells = [None if value != value else value for value in values.tolist()]
     else:
         cells = [_cell(value) for value in values]
-    check_scalars(name, cells, ns)
+    check_scalars(name, cells, ns, tell)
     kinds = {type(cell) for cell in cells if cell is not None}
     return exact_column(cells) if len(kinds) > 1 else pa.array(cells)
 

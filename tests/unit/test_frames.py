@@ -168,9 +168,9 @@ def test_zones_that_arrow_does_not_know():
 
 def test_mixed_columns_are_looked_at_once(monkeypatch):
     """Python objects that were checked and spelled are not parsed, checked and spelled again."""
-    import tsbulk_frames._check as check
+    import tsbulk_frames._cells as cells
 
-    monkeypatch.delattr(check, "_parsed")
+    monkeypatch.delattr(cells, "_parsed")
     mixed = pd.Series([1, "x", 2.5], index=times(3), dtype=object)
     assert from_frame(frame(p=mixed))["p"].cast(pa.string()).to_pylist() == ["1", '"x"', "2.5"]
 
