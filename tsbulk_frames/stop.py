@@ -43,14 +43,19 @@ class Stop:
         """Pause, but not beyond `now`."""
         self._asked.wait(seconds)
 
+    @staticmethod
+    def current() -> Stop | None:
+        """Give the switch this thread works under, if any."""
+        return getattr(_current, "stop", None)
+
     @contextmanager
     def over(self) -> Iterator[None]:
         """Make the requests of this thread end with the switch."""
-        _current.stop = self
+        before, _current.stop = Stop.current(), self
         try:
             yield
         finally:
-            _current.stop = None
+            _current.stop = before
             with self._lock:
                 self._sockets -= getattr(_current, "sockets", set())
             _current.sockets = set()
@@ -77,7 +82,7 @@ class _Watched(urllib3.connection.HTTPConnection):
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         self.answering = self.sock  # an answer that ends the connection takes `sock` away, and is still to be read
-        stop: Stop | None = getattr(_current, "stop", None)
+        stop = Stop.current()
         if stop is not None and self.sock is not None:
             stop._watch(self.sock)
         return super().getresponse()

@@ -219,7 +219,7 @@ class Transport:
         if kind is not None and not any(name.lower() == "content-type" for name in sent):
             sent["Content-Type"] = kind
         url = self.config.host_url + path_of(segments) + query_of(query or {})
-        call = _Call(method.upper(), url, sent, Body(body), retry, self._latest(), stop)
+        call = _Call(method.upper(), url, sent, Body(body), retry, self._latest(), stop or Stop.current())
         return self._carry(call, self._authorized_try)
 
     def _latest(self) -> float:
