@@ -22,6 +22,7 @@ from tsbulk_frames.kinds import Column, exact_column
 from tsbulk_frames.model import format_time
 
 __all__ = [
+    "AT_FAULT",
     "NAT",
     "NEXT_STEP",
     "PLAIN",
@@ -30,6 +31,7 @@ __all__ = [
     "check_column",
     "check_scalars",
     "is_unicode",
+    "offence",
     "presence",
     "refuse",
     "spell_moment",
@@ -40,6 +42,9 @@ PLAIN = frozenset({NoneType, bool, int, float, str})
 NAT = -(2**63)
 """How NumPy spells a missing time."""
 NEXT_STEP = "before write_timeseries"
+
+AT_FAULT: pa.DataType = pa.int8()
+"""Type of what stands in for a column that was told to be at fault; no good column has it."""
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Nanoseconds: TypeAlias = npt.NDArray[np.int64]
@@ -69,10 +74,10 @@ def refuse(error: FrameError) -> None:
 
 def presence(present: Mask) -> Column:
     """Stand in for a column at fault: it shows where there are values, which the rules for rows ask."""
-    return pa.chunked_array([pa.array(np.ones(len(present), np.int64), mask=~present)])
+    return pa.chunked_array([pa.array(np.ones(len(present), np.int8), AT_FAULT, mask=~present)])
 
 
-def _offence(name: str, what: str, fix: str, bad: Mask, ns: Nanoseconds) -> FrameError:
+def offence(name: str, what: str, fix: str, bad: Mask, ns: Nanoseconds) -> FrameError:
     """Word values at fault in the one form, all of them counted."""
     rows = np.flatnonzero(bad)
     return FrameError(
@@ -107,7 +112,7 @@ def check_scalars(name: str, values: Sequence[object], ns: Nanoseconds, tell: Te
             kinds = sorted({type(value).__name__ for value, flag in zip(values, bad, strict=True) if flag})
             if found is not None:
                 tell(found)
-            found = _offence(name, what.format(kinds=", ".join(kinds)), fix, bad, ns)
+            found = offence(name, what.format(kinds=", ".join(kinds)), fix, bad, ns)
     if found is not None:
         raise found
 
@@ -165,7 +170,7 @@ def check_column(name: str, column: Column, ns: Nanoseconds, tell: Tell = refuse
     if pa.types.is_uint64(kind):
         bad = pc.greater(column, pa.scalar(2**63 - 1, pa.uint64())).fill_null(False)
         if pc.any(bad, min_count=0).as_py():  # type: ignore[arg-type]
-            raise _offence(name, "integers beyond 64 bits", "write them as text or float", bad.to_numpy(), ns)
+            raise offence(name, "integers beyond 64 bits", "write them as text or float", bad.to_numpy(), ns)
         return column.cast(pa.int64())
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
@@ -183,7 +188,7 @@ def _finite(name: str, column: Column, ns: Nanoseconds) -> Column:
         return column
     infinite = pc.is_inf(column).fill_null(False)
     if pc.any(infinite).as_py():  # type: ignore[arg-type]
-        raise _offence(name, "inf", "drop or replace them", infinite.to_numpy(), ns)
+        raise offence(name, "inf", "drop or replace them", infinite.to_numpy(), ns)
     return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)  # type: ignore[no-any-return]
 
 
@@ -194,7 +199,7 @@ def _text(name: str, column: Column, ns: Nanoseconds) -> Column:
     except pa.ArrowInvalid:
         raw = column.cast(pa.large_binary()).to_pylist()
         bad = np.fromiter((value is not None and not _is_utf8(value) for value in raw), np.bool_, len(raw))
-        raise _offence(name, "not UTF-8 text", "replace them", bad, ns) from None
+        raise offence(name, "not UTF-8 text", "replace them", bad, ns) from None
     if pa.types.is_string(column.type):
         return column
     return pa.chunked_array([chunk.cast(pa.string()) for chunk in column.chunks], pa.string())
@@ -210,7 +215,7 @@ def _parsed(name: str, texts: Column, ns: Nanoseconds) -> list[object]:
         except (ValueError, RecursionError):
             bad[at] = True
     if bad.any():
-        raise _offence(name, "not JSON", "replace them", bad, ns)
+        raise offence(name, "not JSON", "replace them", bad, ns)
     return values
 
 

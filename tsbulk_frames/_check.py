@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsbulk_frames._cells import (
+    AT_FAULT,
     NAT,
     NEXT_STEP,
     Nanoseconds,
@@ -33,6 +34,7 @@ from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, TIME, is_quality_code
 __all__ = [
     "EmptyRows",
     "assemble",
+    "check_empty_rows",
     "check_names",
     "check_table",
     "check_times",
@@ -110,10 +112,9 @@ def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows
     FrameError
         A quality code that is no integer; rows without any value.
     """
-    if empty_rows not in ("raise", "drop"):
-        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
+    check_empty_rows(empty_rows)
     for name, column in columns.items():
-        if is_quality_code(name) and not pa.types.is_int64(column.type) and column.null_count < len(column):
+        if is_quality_code(name) and column.type not in (pa.int64(), AT_FAULT) and column.null_count < len(column):
             kind = "of mixed values" if column.type == EXACT else column.type
             tell(
                 FrameError(
@@ -122,6 +123,18 @@ def assemble(times: Column, columns: Mapping[str, Column], empty_rows: EmptyRows
                 )
             )
     return _without_empty_rows(pa.table({TIME: times, **columns}), empty_rows, tell)  # type: ignore[dict-item]
+
+
+def check_empty_rows(empty_rows: str) -> None:
+    """Refuse a word that is not known.
+
+    Raises
+    ------
+    FrameError
+        Neither ``"raise"`` nor ``"drop"``.
+    """
+    if empty_rows not in ("raise", "drop"):
+        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
 
 
 def in_order(table: pa.Table) -> pa.Table:
@@ -171,7 +184,10 @@ def check_names(names: Sequence[object], *, rows: int, tell: Tell = refuse) -> l
 def _wrong_name(name: object, before: Container[str]) -> FrameError | None:
     """Say what is wrong with a column name, if anything is."""
     if not isinstance(name, str):
-        return FrameError(f"column name {name!r} is a {type(name).__name__}; accepted is str: df.columns.astype(str)")
+        return FrameError(
+            f"column name {name!r} is a {type(name).__name__}; accepted is str: df.columns.astype(str)",
+            column=str(name),
+        )
     if not name.strip():
         return FrameError(f"column name {name!r} is empty; name the property it belongs to", column=name)
     if not is_unicode(name):

@@ -24,10 +24,12 @@ from tsbulk_frames.model import (
     format_time,
 )
 
-__all__ = ["FILE_BYTES", "Partition", "check_age", "check_partition", "cut_partitions", "cut_rows"]
+__all__ = ["FILE_BYTES", "STAGING_BYTES", "Partition", "check_age", "check_partition", "cut_partitions", "cut_rows"]
 
 FILE_BYTES = 64 * MB
 """Size at which an import file is closed and the next begun: 16 files carry a full day."""
+STAGING_BYTES = 512 * MB
+"""Bytes of import files that wait on disk at most, besides the partition being written."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tsbulk_frames._cells import Tell, refuse
-from tsbulk_frames._check import EmptyRows, check_table, in_order
+from tsbulk_frames._check import EmptyRows, check_empty_rows, check_table, in_order
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import from_frame
 from tsbulk_frames.model import MIN_NS, TIME, format_time
@@ -119,8 +119,7 @@ def check_pieces(
     FrameError
         See `tsbulk_frames.frames.from_frame`; also pieces that do not follow each other in time.
     """
-    if empty_rows not in ("raise", "drop"):
-        raise FrameError(f"empty_rows={empty_rows!r} is not known; accepted are 'raise' and 'drop'")
+    check_empty_rows(empty_rows)
     last: int | None = None
     for number, piece in enumerate(pieces, 1):
         if isinstance(piece, pd.DataFrame):
