@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from tsbulk_frames.answers import parse_json
 from tsbulk_frames.client import Client
-from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError
+from tsbulk_frames.content import check_part_bytes, file_on_disk, open_content, part_size, size_of_part
+from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import Moment, format_time, parse_moment
-from tsbulk_frames.multipart import check_part_bytes, open_content, part_size, read_blocks, taken, upload_parts
+from tsbulk_frames.multipart import PartUpload
+from tsbulk_frames.remote import SERVICE, RemoteFile
+from tsbulk_frames.stored import StoredFile, parse_files
+from tsbulk_frames.upload import upload_file, upload_stream
 
 __all__ = ["FileServiceClient", "StoredFile"]
 
-_BASE = ("api", "iotfile", "v3", "files")
 PAGE = 500
 """Files in one listing at most."""
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file in the file service.
-
-    Attributes
-    ----------
-    name : str
-        Its name without folders.
-    path : str
-        Its folder: empty, or with a ``/`` at the end.
-    size : int or None
-        Bytes.
-    etag : int or None
-        Its version, needed to replace it: 0 for a new file, one more with each replacement. None where neither the
-        answer nor the listing tells (a listing may lag behind by seconds).
-    mime_type, timestamp, created, updated : str or None
-        As the service says.
-
-    Examples
-    --------
-    >>> from tsbulk_frames.files import StoredFile
-    >>> StoredFile("a.json", "2024/").full_path
-    '2024/a.json'
-    """
-
-    name: str
-    path: str = ""
-    size: int | None = None
-    etag: int | None = None
-    mime_type: str | None = None
-    timestamp: str | None = None
-    created: str | None = None
-    updated: str | None = None
-
-    @property
-    def full_path(self) -> str:
-        """Folder and name."""
-        return self.path + self.name
 
 
 class FileServiceClient(Client):
@@ -88,6 +46,7 @@ class FileServiceClient(Client):
         timestamp: Moment | None = None,
         part_bytes: int = 8 * 2**20,
         max_workers: int = 3,
+        resume: bool = False,
     ) -> StoredFile:
         """Write a file: in one request up to `part_bytes`, else in parts that are sent side by side.
 
@@ -98,7 +57,8 @@ class FileServiceClient(Client):
         path : str
             Folders and name, with ``/`` between.
         content : bytes, pathlib.Path or binary file
-            A file is read from where it stands, a part at a time.
+            What a path leads to is read from disk as it is sent, whatever its size; it must not change meanwhile. An
+            open file is read from where it stands, a part at a time.
         if_match : int, optional
             Etag of the file to replace; required when there is one.
         description : str, optional
@@ -110,7 +70,12 @@ class FileServiceClient(Client):
         part_bytes : int
             Size of a part, from 5 MB; enlarged where 1,000 parts would not do.
         max_workers : int
-            Parts on their way at once; these and one more are in memory.
+            Parts on their way at once; unless `content` is a path, these and one more are in memory.
+        resume : bool
+            Whether an upload in parts is carried on where an earlier call left it, and its parts are left to a later
+            one when it breaks off: the process ended, the way to the service or the token failed. The service drops
+            them after 2 days. Only for a path, and for a name under which nothing but this very content is ever sent,
+            such as one that holds its digest; with the same `part_bytes` each time.
 
         Returns
         -------
@@ -122,29 +87,32 @@ class FileServiceClient(Client):
         ConflictError
             The file exists and `if_match` is not its etag.
         FrameError
-            An argument cannot be used; before any request.
+            An argument cannot be used; before any request. Or the file was changed, cut or removed while it was
+            uploaded: then nothing of it is stored.
         ServiceError, TransportError
-            See `Transport.request`. An upload in parts is abandoned on both sides.
+            See `Transport.request`. Unless `resume` keeps them, the parts that were sent are dropped by the service.
 
         Notes
         -----
+        Parts found by `resume` count when their size is right or not told. What is stored in the end is compared with
+        the file in its size and at a few places; where it differs, or the service refuses to complete the upload, all
+        is sent anew, once.
+
         Source: ``PUT /api/iotfile/v3/files/{entity}/{path}``, ``?upload=start``, ``?part=N``, ``?upload=complete``,
-        ``?upload=abort``.
+        ``?upload=abort``; ``GET /api/iotfile/v3/fileslist/{entity}/{path}``.
         """
-        segments = self._segments(entity, path)
+        remote = self._remote(entity, path)
         headers = _headers(if_match, description, mime_type, timestamp)
         check_part_bytes(part_bytes, max_workers)
-        with open_content(content) as source:
-            part = part_size(source, part_bytes)
-            blocks = read_blocks(source, part)
-            head = deque(islice(blocks, 2))
-            if len(head) < 2:
-                whole = b"".join(head)
-                size, etag = len(whole), self._put_whole(entity, path, whole, headers)
-            else:
-                blocks = taken(head, blocks)
-                size, told = upload_parts(self._transport, segments, headers, blocks, max_workers=max_workers)
-                etag = parse_etag(told)
+        upload = PartUpload(remote, headers, max_workers, keep=resume)
+        file = file_on_disk(content)
+        if file is not None:
+            size, etag = len(file), upload_file(upload, file, size_of_part(len(file), part_bytes))
+        elif resume:
+            raise FrameError("resume=True needs a file that is there the next time; give its pathlib.Path as content")
+        else:
+            with open_content(content) as source:
+                size, etag = upload_stream(upload, source, part_size(source, part_bytes))
         if etag is None:
             etag = self._listed_etag(entity, path, if_match)
         folder, _, name = path.rpartition("/")
@@ -181,17 +149,13 @@ class FileServiceClient(Client):
         -----
         Source: ``GET /api/iotfile/v3/files/{entity}/{path}``.
         """
-        segments = self._segments(entity, path)
+        remote = self._remote(entity, path)
         if byte_range is None:
-            return self._transport.request("GET", segments).data
+            return remote.get()
         pair = byte_range if isinstance(byte_range, tuple | list) else ()
         if len(pair) != 2 or not all(isinstance(one, int) for one in pair) or not 0 <= pair[0] < pair[1]:
             raise FrameError(f"byte_range={byte_range!r} cannot be used; give (start, stop) with 0 <= start < stop")
-        start, stop = pair
-        # compressed, a range would be one of the compressed bytes
-        headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-        answer = self._transport.request("GET", segments, headers=headers)
-        return answer.data if answer.status == 206 else answer.data[start:stop]
+        return remote.get(*pair)
 
     def list_files(
         self,
@@ -246,11 +210,7 @@ class FileServiceClient(Client):
                 if not isinstance(text, str):
                     raise FrameError(f"{name}={text!r} is not accepted; give a str, or None")
                 query[name] = text
-        answer = self._transport.request("GET", (*_BASE, entity), query=query)
-        found = parse_json(answer.data, "the list of files") if answer.data.strip() else []
-        if not isinstance(found, list):
-            raise ProtocolError(f"the list of files is a {type(found).__name__}, not a list")
-        return [_stored(item) for item in found]
+        return parse_files(self._transport.request("GET", (*SERVICE, "files", entity), query=query).data)
 
     def find_file(self, entity: str, path: str) -> StoredFile | None:
         """Look one file up in the listing.
@@ -278,7 +238,7 @@ class FileServiceClient(Client):
         -----
         Source: ``GET /api/iotfile/v3/files/{entity}?filter=…``.
         """
-        self._segments(entity, path)
+        self._remote(entity, path)
         folder, _, name = path.rpartition("/")
         wanted = f"name eq {name} and path eq {folder}/" if folder else f"name eq {name}"
         offset = 0
@@ -290,6 +250,35 @@ class FileServiceClient(Client):
             if len(page) < PAGE:
                 return None
             offset += PAGE
+
+    def list_parts(self, entity: str, path: str) -> dict[int, int | None]:
+        """List the parts of an upload that has begun and is not complete.
+
+        Parameters
+        ----------
+        entity : str
+            The asset it belongs to.
+        path : str
+            Folders and name.
+
+        Returns
+        -------
+        dict of int to int or None
+            Bytes by number of the part; None where the service does not tell. Empty when no upload is under way, or
+            the answer is not understood.
+
+        Raises
+        ------
+        FrameError
+            `path` is no file; before any request.
+        ServiceError, TransportError
+            See `Transport.request`.
+
+        Notes
+        -----
+        Source: ``GET /api/iotfile/v3/fileslist/{entity}/{path}``.
+        """
+        return self._remote(entity, path).parts()
 
     def delete_file(self, entity: str, path: str) -> None:
         """Delete a file.
@@ -312,36 +301,11 @@ class FileServiceClient(Client):
         -----
         Source: ``DELETE /api/iotfile/v3/files/{entity}/{path}``.
         """
-        try:
-            self._transport.request("DELETE", self._segments(entity, path))
-        except NotFoundError as error:
-            if error.attempts == 1:  # else an earlier try, whose answer was lost, may have deleted it
-                raise
+        self._remote(entity, path).delete()
 
-    @staticmethod
-    def _segments(entity: str, path: str) -> tuple[str, ...]:
-        """Parts of the URL's path; a folder is a part of its own."""
-        parts = path.split("/") if isinstance(path, str) else [""]
-        if {"", ".", ".."} & set(parts):
-            raise FrameError(f"path={path!r} is no file; give it like 'a.json' or 'folder/a.json'")
-        return (*_BASE, entity, *parts)
-
-    def _put_whole(self, entity: str, path: str, content: bytes, headers: Mapping[str, str]) -> int | None:
-        """Write in one request; a conflict after a lost answer may be with ourselves: then all is well."""
-        try:
-            answer = self._transport.request("PUT", self._segments(entity, path), headers=headers, body=content)
-        except ConflictError as error:
-            if error.attempts == 1 or not self._is_there(entity, path, content):
-                raise
-            return None
-        return parse_etag(answer.headers.get("ETag"))
-
-    def _is_there(self, entity: str, path: str, content: bytes) -> bool:
-        """Whether the file holds exactly these bytes."""
-        try:
-            return self.get_file(entity, path) == content
-        except NotFoundError:
-            return False
+    def _remote(self, entity: str, path: str) -> RemoteFile:
+        """Name a file, whose path is checked by that."""
+        return RemoteFile(self._transport, entity, path)
 
     def _listed_etag(self, entity: str, path: str, replaced: int | None) -> int | None:
         """Learn the etag from the listing, unless that still shows the file that was replaced."""
@@ -349,19 +313,6 @@ class FileServiceClient(Client):
         if file is None or file.etag is None or (replaced is not None and file.etag <= replaced):
             return None
         return file.etag
-
-
-def parse_etag(text: object) -> int | None:
-    """Read an etag: a number, in quotes or not, as text or not.
-
-    Examples
-    --------
-    >>> from tsbulk_frames.files import parse_etag
-    >>> parse_etag('W/"3"'), parse_etag(3), parse_etag("x")
-    (3, 3, None)
-    """
-    digits = str(text).removeprefix("W/").strip('"') if isinstance(text, str | int) else ""
-    return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 
 def _headers(if_match: int | None, description: str | None, mime_type: str, timestamp: Moment | None) -> dict[str, str]:
@@ -377,19 +328,3 @@ def _headers(if_match: int | None, description: str | None, mime_type: str, time
         given = isinstance(timestamp, dt.date)
         headers["timestamp"] = format_time(parse_moment(timestamp, "timestamp")) if given else str(timestamp)
     return headers
-
-
-def _stored(item: object) -> StoredFile:
-    """Read one entry of a listing."""
-    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-        raise ProtocolError(f"an entry of the list of files has no name: {item!r:.200}")
-    folder = item.get("path")
-    texts = [item.get(key) if isinstance(item.get(key), str) else None for key in ("timestamp", "created", "updated")]
-    return StoredFile(
-        item["name"],
-        folder.lstrip("/") if isinstance(folder, str) else "",
-        parse_etag(item.get("size")),
-        parse_etag(item.get("etag")),
-        item.get("type") if isinstance(item.get("type"), str) else None,
-        *texts,
-    )

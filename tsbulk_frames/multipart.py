@@ -1,179 +1,138 @@
 """A file in parts: start, parts side by side, complete with the last bytes, or abort.
 
 The gateway cuts a request at 60 s, so that a large file cannot go up in one piece. Each part is sent again by itself
-when its answer is lost (the same number overwrites); at most `max_workers` parts and one more are in memory.
+when its answer is lost (the same number overwrites). Parts of a file on disk are read as they are sent; of anything
+else at most `max_workers` parts and one more are in memory.
 """
 
 from __future__ import annotations
 
-import io
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass, field
 
-from tsbulk_frames.errors import FrameError, TsBulkError
-from tsbulk_frames.transport import Answer, Transport
+from tsbulk_frames.body import FileSlice
+from tsbulk_frames.content import MAX_PARTS
+from tsbulk_frames.errors import AuthError, FrameError, ServiceError, TsBulkError
+from tsbulk_frames.remote import RemoteFile
+from tsbulk_frames.stop import Stop
+from tsbulk_frames.transport import Answer
 
-__all__ = ["check_part_bytes", "open_content", "part_size", "read_blocks", "taken", "upload_parts"]
-
-MIN_PART = 5_000_000
-"""Bytes of a part at least, but for the last (``PUT …?part=N``)."""
-MAX_PARTS = 1000
-"""Parts of one upload at most."""
+__all__ = ["PartUpload", "passing"]
 
 logger = logging.getLogger("tsbulk_frames")
 
 
-def check_part_bytes(part_bytes: int, max_workers: int) -> None:
-    """Refuse sizes the service would refuse later."""
-    if not isinstance(part_bytes, int) or isinstance(part_bytes, bool) or part_bytes < MIN_PART:
-        raise FrameError(f"part_bytes={part_bytes!r} is not accepted; give an int from {MIN_PART} (5 MB)")
-    if not isinstance(max_workers, int) or isinstance(max_workers, bool) or max_workers < 1:
-        raise FrameError(f"max_workers={max_workers!r} is not accepted; give an int from 1")
+@dataclass(frozen=True, slots=True)
+class PartUpload:
+    """One upload in parts.
 
-
-@contextmanager
-def open_content(content: bytes | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Give a binary file over the content; a file that was given stays open."""
-    if isinstance(content, bytes):
-        yield io.BytesIO(content)
-    elif isinstance(content, Path):
-        try:
-            opened = content.open("rb")
-        except OSError as error:
-            raise FrameError(f"content={str(content)!r} cannot be read: {error}; check the path") from error
-        with opened as source:
-            yield source
-    elif _is_binary(content):
-        yield content
-    else:
-        raise FrameError(
-            f"content is a {type(content).__name__}; give bytes, a pathlib.Path or a file opened with 'rb'"
-        )
-
-
-def _is_binary(content: object) -> bool:
-    """Whether it gives bytes: a file opened as text would be counted in characters."""
-    return callable(getattr(content, "read", None)) and not isinstance(content, io.TextIOBase)
-
-
-def part_size(source: BinaryIO, part_bytes: int) -> int:
-    """Size of a part, larger than asked for where the file would need too many."""
-    if not source.seekable():
-        return part_bytes
-    here = source.tell()
-    size = source.seek(0, io.SEEK_END) - here
-    source.seek(here)
-    return max(part_bytes, -(-size // MAX_PARTS))
-
-
-def upload_parts(
-    transport: Transport,
-    segments: Sequence[str],
-    headers: Mapping[str, str],
-    blocks: Iterator[bytes],
-    *,
-    max_workers: int,
-) -> tuple[int, str | None]:
-    """Send the blocks as parts, the last one with the completion.
-
-    Returns
-    -------
-    size : int
-        Bytes sent.
-    etag : str or None
-        As in the last answer's header.
+    Parameters
+    ----------
+    remote : RemoteFile
+        Where the file goes.
+    headers : mapping of str to str
+        Sent with each request.
+    max_workers : int
+        Parts on their way at once.
+    keep : bool
+        Whether parts stay for a later try when the way there is what failed; else they are dropped at once.
+    stored : callable
+        Whether the service has the whole file: asked when the completion is refused after a lost answer.
+    stop : Stop, optional
+        Ends the requests; the one this thread works under, if there is one.
     """
-    upload = _Upload(transport, segments, headers)
-    upload.control("start")
-    try:
-        size, last = upload.send(blocks, max_workers)
-        answer = upload.control("complete", last)
-    except BaseException:
-        upload.abort()
-        raise
-    return size, answer.headers.get("ETag")
 
+    remote: RemoteFile
+    headers: Mapping[str, str] = field(repr=False)
+    max_workers: int
+    keep: bool = False
+    stored: Callable[[], bool] = lambda: False
+    stop: Stop = field(default_factory=lambda: Stop.current() or Stop())
 
-def read_blocks(source: BinaryIO, size: int) -> Iterator[bytes]:
-    """Read blocks of `size` bytes, only the last one shorter: a pipe may give less than asked for at a time."""
-    while block := _read_block(source, size):
-        yield block
+    def run(self, parts: Iterator[bytes] | Iterator[FileSlice], there: Collection[int] = ()) -> tuple[int, str | None]:
+        """Send the parts, the last one with the completion.
 
+        Parameters
+        ----------
+        parts : iterator of bytes or FileSlice
+            In order.
+        there : collection of int
+            Numbers (from 1) of those that an earlier try has sent: its upload is carried on.
 
-def _read_block(source: BinaryIO, size: int) -> bytes:
-    """Read a block; in one go, it is not copied."""
-    block = source.read(size)
-    if not block or len(block) == size:
-        return block
-    whole = io.BytesIO()
-    while block:
-        whole.write(block)
-        block = source.read(size - whole.tell())
-    return whole.getvalue()
-
-
-def taken(blocks: deque[bytes], more: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the blocks read already, each without keeping it, and then the others."""
-    while blocks:
-        yield blocks.popleft()
-    yield from more
-
-
-class _Upload:
-    """The requests of one upload."""
-
-    def __init__(self, transport: Transport, segments: Sequence[str], headers: Mapping[str, str]) -> None:
-        self._transport = transport
-        self._segments = segments
-        self._headers = headers
-
-    def control(self, step: str, body: bytes = b"") -> Answer:
-        """Start or complete."""
-        return self._transport.request(
-            "PUT", self._segments, query={"upload": step}, headers=self._headers, body=body or None
-        )
+        Returns
+        -------
+        size : int
+            Bytes of all parts.
+        etag : str or None
+            As in the last answer's header.
+        """
+        if not there:
+            self._control("start")
+        try:
+            size, last = self._send(parts, there)
+            return size, self._complete(last)
+        except BaseException as error:
+            if not (self.keep and passing(error)):
+                self.abort()
+            raise
 
     def abort(self) -> None:
         """Have the parts deleted; a failure here must not hide the one that led here."""
         try:
-            self._transport.request(
-                "PUT", self._segments, query={"upload": "abort"}, headers=self._headers, retry="never"
-            )
+            self.remote.put(None, self.headers, {"upload": "abort"}, retry="never", stop=Stop())
         except TsBulkError as error:
             logger.warning("an upload could not be aborted, the service drops it after 2 days: %s", error)
 
-    def send(self, blocks: Iterator[bytes], max_workers: int) -> tuple[int, bytes]:
-        """Send all blocks but the last; returns all bytes and the last block."""
+    def _control(self, step: str, body: bytes | FileSlice = b"") -> Answer:
+        """Start or complete."""
+        return self.remote.put(body or None, self.headers, {"upload": step}, stop=self.stop)
+
+    def _complete(self, last: bytes | FileSlice) -> str | None:
+        """Complete; one that is refused as an earlier try, whose answer was lost, has done it already, is done."""
+        try:
+            return self._control("complete", last).headers.get("ETag")
+        except ServiceError as error:
+            if error.attempts == 1 or passing(error) or not self.stored():
+                raise
+            return None
+
+    def _send(
+        self, parts: Iterator[bytes] | Iterator[FileSlice], there: Collection[int]
+    ) -> tuple[int, bytes | FileSlice]:
+        """Send all parts but the last and those that are there; returns the size of all and the last part."""
         running: set[Future[Answer]] = set()
         size = number = 0
-        last: bytes | None = None
-        with ThreadPoolExecutor(max_workers, thread_name_prefix="tsbulk-part") as pool:
+        last: bytes | FileSlice | None = None
+        with ThreadPoolExecutor(self.max_workers, thread_name_prefix="tsbulk-part") as pool:
             try:
-                for block in blocks:
-                    size += len(block)
+                for part in parts:
+                    size += len(part)
                     if last is not None:
                         number += 1
                         if number > MAX_PARTS:
                             raise FrameError(f"the file needs more than {MAX_PARTS} parts; raise part_bytes")
-                        running.add(pool.submit(self._part, number, last))
-                        running = _finished(running, below=max_workers)  # before another is read into memory
-                    last = block
+                        if number not in there:
+                            running.add(pool.submit(self._part, number, last))
+                            running = _finished(running, below=self.max_workers)  # before another is in memory
+                    last = part
                 _finished(running, below=1)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
+            except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):
+                    self.stop.now()  # after Ctrl-C nobody waits for parts under way
                 raise
         return size, last or b""
 
-    def _part(self, number: int, block: bytes) -> Answer:
+    def _part(self, number: int, part: bytes | FileSlice) -> Answer:
         """Send one part."""
-        return self._transport.request(
-            "PUT", self._segments, query={"part": str(number)}, headers=self._headers, body=block
-        )
+        return self.remote.put(part, self.headers, {"part": str(number)}, stop=self.stop)
+
+
+def passing(error: BaseException) -> bool:
+    """Whether what was sent is still worth something: the way there, the token or the caller failed, not the file."""
+    return isinstance(error, AuthError) or not isinstance(error, TsBulkError) or error.transient
 
 
 def _finished(running: set[Future[Answer]], *, below: int) -> set[Future[Answer]]:

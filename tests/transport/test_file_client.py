@@ -20,7 +20,7 @@ from wireside import Clock, Seen, Server, reply
 
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.files import FileServiceClient, StoredFile
-from tsbulk_frames.multipart import part_size
+from tsbulk_frames.content import part_size
 from tsbulk_frames.transport import Answer, Transport
 
 PART = 5_000_000
