@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tsbulk_frames.download import DownloadInfo, download_parquet
     from tsbulk_frames.files import FileServiceClient
     from tsbulk_frames.importjob import wait_for_jobs
+    from tsbulk_frames.importplan import ImportPlan
     from tsbulk_frames.messages import (
         BulkImportInput,
         CreateImportJobRequest,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     )
     from tsbulk_frames.model import Series, TimeRange, TwinType
     from tsbulk_frames.operations import BulkImportOperationsClient, ReadOperationsClient
+    from tsbulk_frames.plan import plan_import
     from tsbulk_frames.reader import iter_timeseries, read_arrow, read_timeseries
     from tsbulk_frames.report import ImportReport
     from tsbulk_frames.sandbox import Sandbox
@@ -85,6 +87,7 @@ __all__ = [
     "FrameError",
     "ImportFile",
     "ImportJob",
+    "ImportPlan",
     "ImportReport",
     "JobError",
     "JobTimeout",
@@ -114,6 +117,7 @@ __all__ = [
     "download_parquet",
     "errors",
     "iter_timeseries",
+    "plan_import",
     "read_arrow",
     "read_timeseries",
     "wait_for_jobs",
@@ -130,6 +134,7 @@ _HOMES = {
     "connection": ("Connection", "connect"),
     "files": ("FileServiceClient",),
     "importjob": ("wait_for_jobs",),
+    "importplan": ("ImportPlan",),
     "messages": (
         "BulkImportInput",
         "CreateImportJobRequest",
@@ -142,6 +147,7 @@ _HOMES = {
     ),
     "model": ("Series", "TimeRange", "TwinType"),
     "operations": ("BulkImportOperationsClient", "ReadOperationsClient"),
+    "plan": ("plan_import",),
     "reader": ("iter_timeseries", "read_arrow", "read_timeseries"),
     "report": ("ImportReport",),
     "sandbox": ("Sandbox",),

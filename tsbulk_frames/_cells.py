@@ -24,6 +24,7 @@ from tsbulk_frames.model import format_time
 __all__ = [
     "AT_FAULT",
     "NAT",
+    "Mask",
     "NEXT_STEP",
     "PLAIN",
     "Nanoseconds",

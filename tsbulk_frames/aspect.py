@@ -1,0 +1,149 @@
+"""What the asset says of itself before data is written to it: its kind, and the variables of the aspect; floor 6.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tsbulk_frames._cells import AT_FAULT, Mask, Tell, offence
+from tsbulk_frames.assets import Variable
+from tsbulk_frames.connection import Connection
+from tsbulk_frames.errors import FrameError, NotFoundError
+from tsbulk_frames.kinds import EXACT, Column, exact_values
+from tsbulk_frames.model import QC_SUFFIX, TIME, Series, TwinType, is_quality_code
+from tsbulk_frames.paging import times_of
+
+__all__ = ["Target", "ask_target", "check_variables"]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What columns a data type takes, and how a wrong one is mended."""
+
+    arrow: tuple[pa.DataType, ...]
+    python: frozenset[type]
+    fix: str
+
+
+_INTEGERS = _Rule((pa.int64(),), frozenset({int}), "use .astype('Int64')")
+_TEXT = _Rule((pa.string(),), frozenset({str}), "use .astype(str)")
+_RULES = {
+    "BOOLEAN": _Rule((pa.bool_(),), frozenset({bool}), "use .astype('boolean')"),
+    "INT": _INTEGERS,
+    "LONG": _INTEGERS,
+    "DOUBLE": _Rule((pa.float64(), pa.int64()), frozenset({int, float}), "use .astype('float64')"),
+    "STRING": _TEXT,
+    "BIG_STRING": _TEXT,
+    "TIMESTAMP": _TEXT,
+}
+_LENGTHS = {"STRING": 255, "BIG_STRING": 100_000}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where data is to go.
+
+    Attributes
+    ----------
+    twin_type : TwinType
+        Kind of the asset.
+    variables : tuple of Variable
+        Of the aspect.
+    """
+
+    twin_type: TwinType
+    variables: tuple[Variable, ...]
+
+
+def ask_target(series: Series, connection: Connection) -> Target:
+    """Ask the asset of which kind it is, and what its aspect holds.
+
+    Raises
+    ------
+    NotFoundError
+        No such asset, or it has no such aspect.
+
+    Notes
+    -----
+    Source: ``GET /api/assetmanagement/v3/assets/{id}`` and ``…/assets/{id}/aspects``.
+    """
+    asset = connection.assets.get_asset(series.entity)
+    aspects = {aspect.name: aspect for aspect in connection.assets.get_aspects(series.entity)}
+    if series.property_set not in aspects:
+        raise NotFoundError(
+            f"asset {series.entity!r} has no aspect {series.property_set!r}; "
+            f"it has {', '.join(sorted(aspects)) or 'none'}",
+            status=404,
+        )
+    return Target(asset.twin_type, aspects[series.property_set].variables)
+
+
+def check_variables(table: pa.Table, variables: Sequence[Variable], tell: Tell) -> None:
+    """Hold the columns of a checked table against the variables of the aspect.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As `tsbulk_frames.frames.check_table` returns it.
+    variables : sequence of Variable
+        Of the aspect.
+    tell : callable
+        Takes what is wrong: a column that the aspect does not have; a quality code of a variable that has none; a
+        type, an integer beyond 32 bits (``INT``) or a text that is longer than the variable takes.
+    """
+    known = {variable.name: variable for variable in variables}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name == TIME or column.type == AT_FAULT:
+            continue
+        owner = known.get(name[: -len(QC_SUFFIX)]) if is_quality_code(name) else None
+        if name in known:
+            _check_variable(known[name], column, table, tell)
+        elif owner is None:
+            tell(
+                FrameError(
+                    f"column {name!r} is no variable of the aspect, which has {', '.join(known) or 'none'}; rename or "
+                    "drop the column",
+                    column=name,
+                )
+            )
+        elif not owner.quality_code:
+            tell(FrameError(f"column {name!r}: {owner.name!r} has no quality code; drop the column", column=name))
+
+
+def _check_variable(variable: Variable, column: Column, table: pa.Table, tell: Tell) -> None:
+    """Hold one column against its variable; a data type nobody knows is left to the service."""
+    rule = _RULES.get(variable.data_type)
+    if rule is None or column.null_count == len(column):
+        return
+    if column.type == EXACT:
+        kinds = {type(value) for value in exact_values(column)} - {type(None)}
+        fits, kind = kinds <= rule.python, "of mixed values"
+    else:
+        fits, kind = column.type in rule.arrow, str(column.type)
+    if not fits:
+        tell(
+            FrameError(
+                f"column {variable.name!r} is {kind}, but the variable is {variable.data_type}; {rule.fix}",
+                column=variable.name,
+            )
+        )
+        return
+    bad, what = _beyond(variable, column)
+    if bad.any():
+        tell(offence(variable.name, f"{what}, too much for {variable.data_type}", "replace them", bad, times_of(table)))
+
+
+def _beyond(variable: Variable, column: Column) -> tuple[Mask, str]:
+    """Which values the variable's limits exclude, and in what words."""
+    if variable.data_type == "INT" and column.type == pa.int64():
+        numbers = column.fill_null(pa.scalar(0)).to_numpy()
+        return (numbers < -(2**31)) | (numbers >= 2**31), "beyond 32 bits"
+    if variable.data_type in _LENGTHS and column.type == pa.string():
+        most = min(_LENGTHS[variable.data_type], variable.length or _LENGTHS[variable.data_type])
+        lengths = pc.utf8_length(column).fill_null(0).to_numpy()
+        return lengths > most, f"longer than {most} characters"
+    return np.zeros(0, np.bool_), ""

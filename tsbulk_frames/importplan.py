@@ -1,0 +1,267 @@
+"""What an import would be: its partitions, and every rule it would break; floor 5, pure."""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from tsbulk_frames.errors import FrameError
+from tsbulk_frames.model import MB, Series, TwinType
+from tsbulk_frames.partition import STAGING_BYTES
+
+__all__ = ["ImportPlan", "PlannedPartition", "Problem", "ProblemList"]
+
+_WIDTH, _MOST_ROWS, _MOST_PROBLEMS, _MOST_NOTES = 79, 10, 10, 20
+_NUMBERS = re.compile(r"[\d.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPartition:
+    """One partition of a plan; it will be one import job.
+
+    Attributes
+    ----------
+    partition : str
+        The UTC hour (``2026-03-01T05``) or day (``2026-03-01``).
+    rows : int
+        Records.
+    first, last : str
+        ``_time`` of the first and last record, ISO 8601, exact.
+    files, bytes : int
+        Import files, and what they hold together; estimated.
+    """
+
+    partition: str
+    rows: int
+    first: str
+    last: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule that would be broken.
+
+    Attributes
+    ----------
+    partition : str or None
+        Where, if it is a matter of one partition.
+    column : str or None
+        Where, if it is a matter of one column.
+    error : FrameError
+        What `tsbulk_frames.write_timeseries` would raise.
+    times : int
+        In how many pieces of the data; `error` is that of the first.
+    """
+
+    partition: str | None
+    column: str | None
+    error: FrameError
+    times: int = 1
+
+    @property
+    def message(self) -> str:
+        """What is wrong, the value seen, what is accepted, and the next step."""
+        return str(self.error) + (f" (and {self.times - 1:,} times more, further on)" if self.times > 1 else "")
+
+
+class ProblemList:
+    """Problems as they come up; the same one in a later piece of the data is counted, not kept again."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str | None, str | None, str], Problem] = {}
+
+    def tell(self, error: FrameError, partition: str | None = None) -> None:
+        """Take a broken rule; those that differ in nothing but counts and times are the same."""
+        key = (partition, error.column, _NUMBERS.sub("#", str(error)))
+        known = self._found.get(key)
+        self._found[key] = (
+            Problem(partition, error.column, error) if known is None else replace(known, times=known.times + 1)
+        )
+
+    def to_list(self) -> list[Problem]:
+        """In the order they came up."""
+        return list(self._found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import would be: like a frame, a row per partition (one import job each).
+
+    Attributes
+    ----------
+    series : Series
+        Whose data it is.
+    twin_type : TwinType
+        Kind of the asset: partitions are UTC days (performance) or UTC hours (simulation).
+    partitions : list of PlannedPartition
+        In time order.
+    problems : list of Problem
+        Every rule that would be broken; what is at fault is planned as far as it can be.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.importplan import ImportPlan, PlannedPartition
+    >>> from tsbulk_frames.model import Series, TwinType
+    >>> day = PlannedPartition("2026-03-01", 86_400, "2026-03-01T00:00:00Z", "2026-03-01T23:59:59Z", 1, 9_800_000)
+    >>> plan = ImportPlan(Series("pump-1", "flow"), TwinType.PERFORMANCE, [day], [])
+    >>> print(repr(plan).partition(",")[0])
+    ImportPlan of pump-1/flow: 1 partition (UTC day)
+    >>> plan.ok, plan.jobs, plan.disk_bytes
+    (True, 1, 9800000)
+    """
+
+    series: Series
+    twin_type: TwinType
+    partitions: list[PlannedPartition]
+    problems: list[Problem]
+
+    @property
+    def rows(self) -> int:
+        """Records of all partitions together."""
+        return sum(one.rows for one in self.partitions)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all import files together; estimated."""
+        return sum(one.bytes for one in self.partitions)
+
+    @property
+    def files(self) -> int:
+        """Import files of all partitions together; estimated."""
+        return sum(one.files for one in self.partitions)
+
+    @property
+    def jobs(self) -> int:
+        """Import jobs: one for each partition."""
+        return len(self.partitions)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes that import files take on this machine's disk at most at once; estimated."""
+        return min(self.bytes, STAGING_BYTES + max((one.bytes for one in self.partitions), default=0))
+
+    @property
+    def ok(self) -> bool:
+        """Whether no rule would be broken."""
+        return not self.problems
+
+    def raise_for_problems(self) -> None:
+        """Raise if any rule would be broken.
+
+        Raises
+        ------
+        FrameError
+            The first one; a note tells of the others.
+        """
+        if self.ok:
+            return
+        error = self.problems[0].error
+        others = [f"- {one.message}" for one in self.problems[1:]]
+        if others and not getattr(error, "__notes__", None):
+            more = [f"- and {len(others) - _MOST_NOTES:,} more: see plan_import(...)"] if others[_MOST_NOTES:] else []
+            error.add_note("\n".join(["further rules that would be broken:", *others[:_MOST_NOTES], *more]))
+        raise error
+
+    def to_frame(self) -> pd.DataFrame:
+        """As a DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n_partitions, 6)
+            Columns as the attributes of `PlannedPartition`: text, ``int64``, and ``datetime64[ns, UTC]`` for `first`
+            and `last`.
+        """
+        frame = _frame(self.partitions, PlannedPartition.__slots__)
+        for name in ("first", "last"):
+            stamps = pd.to_datetime(frame[name].to_numpy(object), format="ISO8601", utc=True)
+            frame[name] = pd.DatetimeIndex(stamps).as_unit("ns")
+        return frame.astype({"partition": "str", "rows": "int64", "files": "int64", "bytes": "int64"})
+
+    def problems_frame(self) -> pd.DataFrame:
+        """As a DataFrame, what is wrong.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (n_problems, 4)
+            ``partition`` and ``column`` (missing where it is not a matter of one), ``times`` (pieces of the data),
+            ``message``.
+        """
+        return _frame(self.problems, ("partition", "column", "times", "message")).astype({"times": "int64"})
+
+    def __len__(self) -> int:
+        return len(self.partitions)
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.to_frame()[column]
+
+    def __repr__(self) -> str:
+        parts = [textwrap.fill(f"ImportPlan of {repr(str(self.series))[1:-1]}: {self._head()}", _WIDTH)]
+        if self.problems:
+            parts += [self._warning(), *(_item(one.message) for one in self.problems[:_MOST_PROBLEMS])]
+        if self.partitions:
+            parts.append(self._brief().to_string(index=False, max_rows=_MOST_ROWS))
+        return "\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>ImportPlan</b> of {html.escape(str(self.series))}: {self._head()}</p>"]
+        if self.problems:
+            items = "".join(f"<li>{html.escape(one.message)}</li>" for one in self.problems[:_MOST_PROBLEMS])
+            parts.append(f"<p><b>{self._warning()}</b></p><ul>{items}</ul>")
+        if self.partitions:
+            parts.append(self._brief().to_html(index=False, max_rows=_MOST_ROWS, border=0))
+        return "\n".join(parts)
+
+    def _head(self) -> str:
+        """In words."""
+        if not self.partitions:
+            return "nothing to import"
+        unit = "UTC day" if self.twin_type is TwinType.PERFORMANCE else "UTC hour"
+        return (
+            f"{_count(len(self), 'partition')} ({unit}{'s' * (len(self) != 1)}), {_count(self.rows, 'record')}, "
+            f"≈ {_size(self.bytes)} in {_count(self.files, 'file')}, {_count(self.jobs, 'job')}, "
+            f"at most {_size(self.disk_bytes)} of disk"
+        )
+
+    def _warning(self) -> str:
+        """Say that it would not go through, and where the rest of the reasons is."""
+        rest = f"; the first {_MOST_PROBLEMS} of them, all are in .problems_frame()"
+        return (
+            f"It cannot be imported like this, {_count(len(self.problems), 'rule')} would be broken"
+            f"{rest if self.problems[_MOST_PROBLEMS:] else ''}:"
+        )
+
+    def _brief(self) -> pd.DataFrame:
+        """Narrow enough for a terminal: the partition's name tells the day."""
+        frame = _frame(self.partitions, PlannedPartition.__slots__)
+        return frame.assign(first=frame["first"].str[11:19], last=frame["last"].str[11:19])
+
+
+def _frame(items: Sequence[object], names: Sequence[str]) -> pd.DataFrame:
+    """Table of some attributes."""
+    return pd.DataFrame([[getattr(one, name) for name in names] for one in items], columns=list(names))
+
+
+def _item(text: str) -> str:
+    """One item of a list in a terminal; a line break in a column's name does not break the list."""
+    return textwrap.fill(" ".join(text.split()), _WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _count(number: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _size(size: int) -> str:
+    """About so many bytes, for people."""
+    if size >= 1_000 * MB:
+        return f"{size / (1_000 * MB):,.1f} GB"
+    if size >= 10 * MB:
+        return f"{size / MB:,.0f} MB"
+    return f"{size / MB:.1f} MB" if size >= MB // 10 else f"{max(1, round(size / 1_000))} kB"

@@ -1,0 +1,252 @@
+"""Planning: what an import would be, before anything of it is done; floor 6.2.
+
+``pieces → check → partition → estimate → plan``: every rule that would be broken is collected, none is raised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from tsbulk_frames._check import EmptyRows, check_empty_rows
+from tsbulk_frames._estimate import bytes_up_to, encoded_bytes
+from tsbulk_frames.aspect import ask_target, check_variables
+from tsbulk_frames.assets import Variable
+from tsbulk_frames.connection import Connection, use_connection
+from tsbulk_frames.errors import FrameError
+from tsbulk_frames.importplan import ImportPlan, PlannedPartition, ProblemList
+from tsbulk_frames.model import NS_PER_SECOND, Closed, Series, TwinType, format_time
+from tsbulk_frames.paging import times_of
+from tsbulk_frames.partition import FILE_BYTES, Partition, check_age, check_partition, cut_partitions
+from tsbulk_frames.sources import WriteData, check_pieces, pieces_of
+
+__all__ = ["plan_import", "survey"]
+
+_CLOSE = 0.8
+"""An estimate above this share of a partition's limit is not trusted: the records are encoded and counted."""
+_BLOCK_ROWS = 262_144
+
+
+def plan_import(
+    data: WriteData,
+    entity: str,
+    property_set: str,
+    *,
+    twin_type: TwinType | str | None = None,
+    empty_rows: EmptyRows = "raise",
+    connection: Connection | None = None,
+) -> ImportPlan:
+    """Plan an import without doing any of it: nothing is written or uploaded, and no job is started.
+
+    Parameters
+    ----------
+    data : DataFrame, pyarrow.Table, pyarrow.RecordBatchReader, iterable of frames, or path
+        As for `write_timeseries`; never changed. A reader or an iterator is consumed, and has nothing left for
+        `write_timeseries` afterwards. Parquet is read piece by piece.
+    entity, property_set : str
+        The asset and the aspect.
+    twin_type : {"performance", "simulation"}, optional
+        Kind of the asset; given, no request is made. Default: the asset is asked, and the columns are held against
+        the variables of its aspect, too.
+    empty_rows : {"raise", "drop"}
+        What to do with rows that hold no value at all: call them a problem, or leave them out.
+    connection : Connection, optional
+        Default: the one made from the environment; with `twin_type`, none at all. It knows the gateway, what time it
+        is, and which partition owns a record at exactly the border of two (without one: the later).
+
+    Returns
+    -------
+    ImportPlan
+        The partitions with their rows, times, files and bytes, and every rule that would be broken. Bytes are
+        estimated from some of the rows, as a rule within 5 %; those of a partition near its limit are counted.
+
+    Raises
+    ------
+    FrameError
+        There is nothing to plan with: data of a wrong kind, no times or times without a zone, a Parquet file that
+        cannot be read. All other faults are in the plan's ``problems``; see `ImportPlan.raise_for_problems`.
+    NotFoundError
+        The asset was asked: there is none, or it has no such aspect.
+
+    Notes
+    -----
+    Source: the rules of ``POST /api/iottsbulk/v3/importJobs``: ascending times, one UTC hour (at most 350 MB) or day
+    (at most 1 GB, older than 30 minutes) a job, 100 files; ``GET /api/assetmanagement/v3/assets/{id}`` and its
+    ``/aspects``: kind of the asset, names and types of the variables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import tsbulk_frames as tsb
+    >>> times = pd.date_range("2026-03-01T09:59:58", periods=4, freq="s", tz="UTC")
+    >>> data = pd.DataFrame({"rate": [1.5, 2.5, float("inf"), 4.5]}, index=times)
+    >>> plan = tsb.plan_import(data, "pump-1", "flow", twin_type="simulation")
+    >>> plan.to_frame()[["partition", "rows", "files"]].values.tolist()
+    [['2026-03-01T09', 2, 1], ['2026-03-01T10', 2, 1]]
+    >>> print(plan.problems[0].message)
+    column 'rate': 1 of 4 values are inf (first at 2026-03-01T10:00:00Z); drop or replace them before write_timeseries
+    """
+    series = Series(entity, property_set)
+    twin = None if twin_type is None else TwinType.parse(twin_type)
+    check_empty_rows(empty_rows)
+    pieces = pieces_of(data)
+    if twin is None or connection is not None:
+        connection = use_connection(connection)
+    variables = None
+    if twin is None:
+        target = ask_target(series, use_connection(connection))
+        twin, variables = target.twin_type, target.variables
+    return survey(
+        pieces,
+        series,
+        twin,
+        closed="left" if connection is None else connection.config.closed,
+        now_ns=int((time.time if connection is None else connection.clock)() * NS_PER_SECOND),
+        empty_rows=empty_rows,
+        variables=variables,
+    )
+
+
+def survey(
+    pieces: Iterable[object],
+    series: Series,
+    twin: TwinType,
+    *,
+    closed: Closed,
+    now_ns: int,
+    empty_rows: EmptyRows = "raise",
+    variables: Sequence[Variable] | None = None,
+) -> ImportPlan:
+    """Go through data once, and note what there is and what is wrong with it. No input or output but the data's own.
+
+    Parameters
+    ----------
+    pieces : iterable
+        As `tsbulk_frames.sources.pieces_of` gives them. Gone through once more when a partition comes close to its
+        limit; of what can be gone through only once, the records of one partition are kept until then.
+    series : Series
+        Whose data it is.
+    twin : TwinType
+        Kind of the asset.
+    closed : {"left", "right"}
+        Which partition owns a record at exactly its border.
+    now_ns : int
+        What time it is.
+    empty_rows : {"raise", "drop"}
+        What to do with rows that hold no value at all.
+    variables : sequence of Variable, optional
+        Of the aspect. Default: any column will do.
+
+    Raises
+    ------
+    FrameError
+        As of `plan_import`.
+    """
+    problems = ProblemList()
+    once = iter(pieces) is pieces
+    tallies: dict[Partition, _Tally] = {}
+    current: _Tally | None = None
+    for table in check_pieces(pieces, empty_rows=empty_rows, tell=problems.tell):
+        _check_age(table, now_ns, twin, closed, problems)
+        if variables is not None:
+            check_variables(table, variables, problems.tell)
+        for partition, rows, size in _cut(table, twin, closed):
+            tally = tallies.setdefault(partition, _Tally(twin.max_partition_bytes))
+            if current is not None and current is not tally:
+                current.held.clear()
+            current = tally
+            tally.add(rows, size, hold=once)
+    close = {partition for partition, tally in tallies.items() if tally.close}
+    if close and not once:
+        for table in check_pieces(pieces, empty_rows=empty_rows, tell=_ignore):
+            for partition, rows, size in _cut(table, twin, closed):
+                if partition in close:
+                    tallies[partition].count(rows, size)
+    planned = []
+    for partition, tally in sorted(tallies.items()):
+        files = -(-tally.bytes // FILE_BYTES)
+        size = tally.bytes + files  # each file: two brackets, and no separator behind its last record
+        if tally.close:
+            _check_size(partition, twin, size, files, problems)
+        first, last = format_time(tally.first_ns), format_time(tally.last_ns)
+        planned.append(PlannedPartition(partition.name, tally.rows, first, last, files, size))
+    return ImportPlan(series, twin, planned, problems.to_list())
+
+
+class _Tally:
+    """What is known of one partition so far."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.rows = 0
+        self.first_ns = self.last_ns = 0
+        self.held: list[tuple[pa.Table, float]] = []
+        self._estimate = 0.0
+        self._covered = 0.0
+        self._counted = 0
+
+    def add(self, rows: pa.Table, size: float, *, hold: bool) -> None:
+        """Take note of rows; `hold` keeps them until it is clear whether they have to be counted."""
+        times = times_of(rows)
+        first, last = int(times[0]), int(times[-1])
+        self.first_ns = min(self.first_ns, first) if self.rows else first
+        self.last_ns = max(self.last_ns, last) if self.rows else last
+        self.rows += len(times)
+        self._estimate += size
+        if hold:
+            self.held.append((rows, size))
+            if self.close:
+                for one in self.held:
+                    self.count(*one)
+                self.held.clear()
+
+    def count(self, rows: pa.Table, size: float) -> None:
+        """Count bytes that were estimated as `size`; past the limit it is proven, and no more is encoded."""
+        if self._counted <= self.limit:
+            self._counted += encoded_bytes(rows)
+            self._covered += size
+
+    @property
+    def close(self) -> bool:
+        """Whether the estimate comes near the limit."""
+        return self._estimate > _CLOSE * self.limit
+
+    @property
+    def bytes(self) -> int:
+        """Those that were counted, and an estimate of the others."""
+        return self._counted + max(0, round(self._estimate - self._covered))
+
+
+def _cut(table: pa.Table, twin: TwinType, closed: Closed) -> Iterator[tuple[Partition, pa.Table, float]]:
+    """Cut a table into stretches of one partition each, with an estimate of their bytes; in bounded memory."""
+    for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        block = pa.Table.from_batches([batch])
+        cuts = cut_partitions(times_of(block), twin, closed)
+        sizes = np.diff(bytes_up_to(block, np.array([0, *(stop for _, _, stop in cuts)])))
+        for (partition, first, stop), size in zip(cuts, sizes.tolist(), strict=True):
+            yield partition, block.slice(first, stop - first), size
+
+
+def _check_age(table: pa.Table, now_ns: int, twin: TwinType, closed: Closed, problems: ProblemList) -> None:
+    """Tell of records that are too young, and in which partition they begin."""
+    times = times_of(table)
+    try:
+        check_age(times, now_ns, twin)
+    except FrameError as error:
+        partition, _, _ = cut_partitions(times[error.rows[0] :][:1], twin, closed)[0]
+        problems.tell(error, partition.name)
+
+
+def _check_size(partition: Partition, twin: TwinType, size: int, files: int, problems: ProblemList) -> None:
+    """Tell of a partition that no job can carry."""
+    try:
+        check_partition(partition, twin, size, files)
+    except FrameError as error:
+        problems.tell(error, partition.name)
+
+
+def _ignore(error: FrameError) -> None:
+    """Let go what was told the first time through."""
