@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import urllib3.connection
 import urllib3.connectionpool
@@ -80,12 +81,20 @@ class _Watched(urllib3.connection.HTTPConnection):
 
     answering: socket.socket | None = None
 
+    def endheaders(self, *args: Any, **more: Any) -> None:
+        super().endheaders(*args, **more)
+        self._tell()  # sending a body can wait as well
+
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         self.answering = self.sock  # an answer that ends the connection takes `sock` away, and is still to be read
+        self._tell()
+        return super().getresponse()
+
+    def _tell(self) -> None:
+        """Tell the switch."""
         stop = Stop.current()
         if stop is not None and self.sock is not None:
             stop._watch(self.sock)
-        return super().getresponse()
 
 
 def wait_at_most(seconds: float, connection: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import os
+import socket
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -18,9 +20,11 @@ import pytest
 import requests_mock
 from wireside import Clock, Seen, Server, reply
 
+from tsbulk_frames.body import Body
+from tsbulk_frames.content import part_size
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.files import FileServiceClient, StoredFile
-from tsbulk_frames.content import part_size
+from tsbulk_frames.stop import Stop
 from tsbulk_frames.transport import Answer, Transport
 
 PART = 5_000_000
@@ -388,6 +392,142 @@ def test_parts_are_read_when_they_can_be_sent(most: int) -> None:
         assert tracemalloc.get_traced_memory()[1] < 3.5 * PART
     finally:
         tracemalloc.stop()
+
+
+# Files on disk
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [
+        (0, ["PUT"]),
+        (PART, ["PUT"]),
+        (PART + 1, ["start", "part 1", "complete"]),
+        (2 * PART, ["start", "part 1", "complete"]),
+    ],
+)
+def test_a_file_on_disk_is_told_in_length(
+    store: Store, files: FileServiceClient, tmp_path: Path, size: int, steps: list[str]
+) -> None:
+    """Never in chunks; the last part is at most as large as the others, and never empty."""
+    path = tmp_path / "a.json"
+    path.write_bytes(content_of(size))
+    assert files.put_file("e1", "a.json", path, part_bytes=PART).size == size
+    assert store.files["a.json"][0] == content_of(size)
+    assert store.steps == steps
+    assert all("Transfer-Encoding" not in seen.headers for seen in store.server.seen)
+    assert [int(seen.headers["Content-Length"]) for seen in store.server.seen] == [
+        len(seen.body) for seen in store.server.seen
+    ]
+
+
+def test_each_try_begins_at_the_beginning_of_its_part(store: Store, files: FileServiceClient, tmp_path: Path) -> None:
+    """Whether the one before was refused or unanswered."""
+    path = tmp_path / "a.json"
+    path.write_bytes(content_of(3 * PART))
+    put, broken = store.put, []
+
+    def break_off(handler: BaseHTTPRequestHandler, seen: Seen, name: str, step: str) -> None:
+        if step == "part 2" and not broken:
+            broken.append(step)
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            put(handler, seen, name, step)
+
+    store.put = break_off  # type: ignore[method-assign]
+    store.trouble = lambda step: 503 if step == "part 1" and store.steps.count(step) == 1 else None
+    files.put_file("e1", "a.json", path, part_bytes=PART)
+    assert store.files["a.json"][0] == content_of(3 * PART)
+    assert (store.steps.count("part 1"), store.steps.count("part 2")) == (2, 2)
+
+
+def test_a_larger_file_has_larger_parts(
+    store: Store, files: FileServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more parts than the service takes, by the size of the file alone."""
+    monkeypatch.setattr("tsbulk_frames.content.MAX_PARTS", 3)
+    path = tmp_path / "a.json"
+    path.write_bytes(content_of(4 * PART + 1))
+    files.put_file("e1", "a.json", path, part_bytes=PART)
+    assert store.steps == ["start", "part 1", "part 2", "complete"]
+    assert store.files["a.json"][0] == content_of(4 * PART + 1)
+
+
+def test_a_file_on_disk_is_never_in_memory(tmp_path: Path) -> None:
+    """A block for each part on its way, however large the parts."""
+
+    class Gone:
+        """Takes everything."""
+
+        def request(self, *args: object, body: object = None, **more: object) -> Answer:
+            for _ in Body(body).open(lambda: None) or ():  # type: ignore[arg-type]
+                pass
+            return Answer(201, {"ETag": "0"}, b"")
+
+    path = tmp_path / "a.json"
+    path.write_bytes(bytes(6 * PART))
+    files = FileServiceClient(transport=Gone())  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        files.put_file("e1", "a.json", path, part_bytes=PART, max_workers=3)
+        assert tracemalloc.get_traced_memory()[1] < PART / 2
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("content", [b"1", io.BytesIO(b"1")])
+def test_only_a_file_on_disk_can_be_resumed(store: Store, files: FileServiceClient, content: bytes) -> None:
+    """Anything else is gone the next time."""
+    with pytest.raises(FrameError, match="resume"):
+        files.put_file("e1", "a.json", content, resume=True)
+    assert store.steps == []
+
+
+@pytest.mark.parametrize("path", ["nowhere", "."])
+def test_a_path_that_cannot_be_read_is_named(store: Store, files: FileServiceClient, tmp_path: Path, path: str) -> None:
+    """Before any request."""
+    with pytest.raises(FrameError, match="content="):
+        files.put_file("e1", "a.json", tmp_path / path)
+    assert store.steps == []
+
+
+def test_a_named_pipe_is_a_stream(store: Store, files: FileServiceClient, tmp_path: Path) -> None:
+    """It has no size, and is read once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=[content_of(PART + 1)])
+    writer.start()
+    files.put_file("e1", "a.json", path, part_bytes=PART)
+    writer.join()
+    assert store.files["a.json"][0] == content_of(PART + 1)
+
+
+def test_a_body_that_cannot_go_on_ends_with_the_switch(tmp_path: Path, connect: Connect) -> None:
+    """A server that stops reading holds nobody who has left, however long the timeouts."""
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20)
+    stop, caught = Stop(), []
+
+    def send(transport: Transport) -> None:
+        with stop.over():
+            try:
+                FileServiceClient(transport=transport).put_file("e1", "a.json", path, part_bytes=2**30)
+            except TransportError as error:
+                caught.append(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        settings = {"connect_timeout": 600.0, "read_timeout": 600.0, "request_deadline": 600.0}
+        sending = threading.Thread(target=send, args=[connect(url, **settings)], daemon=True)
+        sending.start()
+        with listening.accept()[0] as taken:
+            taken.recv(1)
+            stop.now()
+            sending.join(60)
+    assert not sending.is_alive()
+    assert len(caught) == 1
 
 
 # Reading, listing, deleting
