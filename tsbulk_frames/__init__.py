@@ -7,7 +7,7 @@ to …               use
 =================  ===========================================================================================
 connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
 read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
-write              `write_timeseries`, `write_import_files`, `wait_for_jobs`
+write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
 handle errors      `errors`: everything is a `TsBulkError`
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from tsbulk_frames.report import ImportReport
     from tsbulk_frames.sandbox import Sandbox
     from tsbulk_frames.staging import ImportFile
-    from tsbulk_frames.writer import write_import_files, write_timeseries
+    from tsbulk_frames.writer import resume_import, write_import_files, write_timeseries
 
 __all__ = [
     "AppCredentials",
@@ -120,6 +120,7 @@ __all__ = [
     "plan_import",
     "read_arrow",
     "read_timeseries",
+    "resume_import",
     "wait_for_jobs",
     "write_import_files",
     "write_timeseries",
@@ -152,7 +153,7 @@ _HOMES = {
     "report": ("ImportReport",),
     "sandbox": ("Sandbox",),
     "staging": ("ImportFile",),
-    "writer": ("write_import_files", "write_timeseries"),
+    "writer": ("resume_import", "write_import_files", "write_timeseries"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

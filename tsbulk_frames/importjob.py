@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ import pandas as pd
 
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import ConfigError, ConflictError, FrameError, JobTimeout, NotFoundError, TsBulkError
+from tsbulk_frames.files import StoredFile
+from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.messages import (
     BulkImportInput,
     CreateImportJobRequest,
@@ -31,25 +34,32 @@ def remote_path(file: ImportFile) -> str:
     return f"tsbulk-frames/{file.partition}-{file.digest}.json"
 
 
-def upload_import_file(connection: Connection, series: Series, file: ImportFile, max_workers: int = 1) -> str:
-    """Upload an import file, a large one in `max_workers` parts at once; return its remote path.
+def upload_import_file(
+    connection: Connection, series: Series, file: ImportFile, *, sent: bool = False, max_workers: int = 1
+) -> StoredFile | None:
+    """Upload an import file, a large one in `max_workers` parts at once; return it as it is stored.
 
     A file of that name there already is the same data, sent by an earlier try: it is kept when its size is right,
-    and replaced when it is not.
+    and replaced when it is not. With `sent` one that is known to have gone up is looked for first.
 
     Notes
     -----
     Source: ``PUT /api/iotfile/v3/files/{entity}/{path}``.
     """
     path = remote_path(file)
+    there = connection.files.find_file(series.entity, path) if sent else None
+    if there is not None and there.size == file.bytes:
+        return there
     try:
-        connection.files.put_file(series.entity, path, file.path, max_workers=max_workers)
+        return connection.files.put_file(series.entity, path, file.path, max_workers=max_workers, resume=True)
     except ConflictError:
         there = connection.files.find_file(series.entity, path)
-        if there is None or there.size != file.bytes:
-            etag = there.etag if there else None
-            connection.files.put_file(series.entity, path, file.path, if_match=etag, max_workers=max_workers)
-    return path
+        if there is not None and there.size == file.bytes:
+            return there
+        etag = there.etag if there else None
+        return connection.files.put_file(
+            series.entity, path, file.path, if_match=etag, max_workers=max_workers, resume=True
+        )
 
 
 def start_import_job(
@@ -83,6 +93,7 @@ def await_jobs(
     poll_interval: float | None = None,
     max_workers: int = 8,
     on_change: Callable[[str, ImportJob], None] | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[str, ImportJob | TsBulkError]]:
     """Poll jobs until each has ended; one that cannot be asked for does not stop the others.
 
@@ -101,6 +112,8 @@ def await_jobs(
         Jobs asked for at once.
     on_change : callable, optional
         Called with every answer of the service, and the id it was asked for.
+    sleep : callable, optional
+        How to wait between two looks. Default: as the connection does.
 
     Yields
     ------
@@ -113,6 +126,7 @@ def await_jobs(
         Some are still running at the deadline; each was looked at once more. They can be awaited again.
     """
     waiting = deque(dict.fromkeys(job_ids))
+    sleep = sleep or connection.sleep
     first = _FIRST_POLL if poll_interval is None else poll_interval
     interval, deadline = first, None if timeout is None else connection.monotonic() + timeout
 
@@ -128,7 +142,8 @@ def await_jobs(
             count = min(max_workers, len(waiting)) if poll_interval is None and not late else len(waiting)
             batch = [waiting.popleft() for _ in range(count)]
             ended = 0
-            for job_id, job in zip(batch, pool.map(look, batch), strict=True):
+            looks = pool.map(look, batch) if count > 1 else map(look, batch)
+            for job_id, job in zip(batch, looks, strict=True):
                 if isinstance(job, ImportJob) and on_change is not None:
                     on_change(job_id, job)
                 if isinstance(job, ImportJob) and not job.final:
@@ -146,7 +161,7 @@ def await_jobs(
                 interval = first  # where one has ended the next may have, too
             elif waiting:
                 pause = max(_FIRST_POLL, interval * count / (count + len(waiting))) if poll_interval is None else first
-                connection.sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
+                sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
                 interval = min(interval * _POLL_GROWTH, _LONGEST_POLL)
 
 
@@ -158,7 +173,7 @@ def check_seconds(name: str, value: float | None) -> None:
 
 
 def wait_for_jobs(
-    job_ids: str | Iterable[str],
+    job_ids: str | os.PathLike[str] | Iterable[str],
     *,
     timeout: float | None = None,
     poll_interval: float | None = None,
@@ -168,8 +183,9 @@ def wait_for_jobs(
 
     Parameters
     ----------
-    job_ids : str or iterable of str
-        Ids of jobs, as in ``report.job_ids``.
+    job_ids : str, iterable of str, or path
+        Ids of jobs, as in ``report.job_ids``; or the manifest of an import (``report.manifest``): then all its jobs,
+        and how they ended is written to it.
     timeout : float, optional
         Seconds for all of them together. Default: as long as it takes.
     poll_interval : float, optional
@@ -191,6 +207,8 @@ def wait_for_jobs(
         The service knows no such job; raised once all others have ended.
     FrameError
         An id that is not text.
+    ConfigError
+        The manifest cannot be used.
 
     Notes
     -----
@@ -209,17 +227,40 @@ def wait_for_jobs(
     >>> jobs["status"].tolist()
     ['SUCCESS']
     """
+    check_seconds("timeout", timeout)
+    check_seconds("poll_interval", poll_interval)
+    if isinstance(job_ids, os.PathLike) or (isinstance(job_ids, str) and os.path.isfile(job_ids)):
+        con = use_connection(connection)
+        with Manifest.open(job_ids, clock=con.clock) as manifest:
+            names = {one.job_id: one.name for one in manifest.entries() if one.job_id is not None}
+
+            def note(job_id: str, job: ImportJob) -> None:
+                manifest.answered(names[job_id], job)
+
+            return _ended(con, list(names), timeout, poll_interval, note)
     if not isinstance(job_ids, Iterable):
         raise FrameError(f"job_ids={job_ids!r} is a {type(job_ids).__name__}; give one id, or a list of them")
     ids = [job_ids] if isinstance(job_ids, str) else list(job_ids)
     bad = [one for one in ids if not isinstance(one, str) or not one.strip()]
     if bad:
         raise FrameError(f"job id {bad[0]!r} is not one; give the ids as str, as in report.job_ids")
-    check_seconds("timeout", timeout)
-    check_seconds("poll_interval", poll_interval)
-    con = use_connection(connection)
-    workers = con.config.max_workers
-    ended = dict(await_jobs(con, ids, timeout=timeout, poll_interval=poll_interval, max_workers=workers))
+    return _ended(use_connection(connection), ids, timeout, poll_interval, None)
+
+
+def _ended(
+    connection: Connection,
+    ids: Sequence[str],
+    timeout: float | None,
+    poll_interval: float | None,
+    on_change: Callable[[str, ImportJob], None] | None,
+) -> pd.DataFrame:
+    """Await jobs, and tell how each ended."""
+    workers = connection.config.max_workers
+    ended = dict(
+        await_jobs(
+            connection, ids, timeout=timeout, poll_interval=poll_interval, max_workers=workers, on_change=on_change
+        )
+    )
     names = ("status", "message", "start_time", "last_modified")
     rows = []
     for one in ids:

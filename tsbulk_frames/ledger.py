@@ -28,6 +28,7 @@ __all__ = [
     "bound",
     "count_uploads",
     "fill",
+    "forget_unsent",
     "mark_upload",
     "put_files",
     "read_entries",
@@ -207,6 +208,13 @@ def put_files(db: sqlite3.Connection, name: str, files: Sequence[FileEntry], fol
         texts = [bound(text) for text in (file.first, file.last, file.digest, one.remote)]
         values = (bound(name), number, bound(str(place)), *sizes, *texts, _etag(one.etag), int(one.uploaded))
         db.execute(f"INSERT INTO files ({_FILE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def forget_unsent(db: sqlite3.Connection, source: str) -> None:
+    """Take another source, and forget the partitions of the former one that cannot have been imported."""
+    db.execute("UPDATE import SET source = ?, complete = 0", [bound(source)])
+    db.execute("DELETE FROM partitions WHERE state IN ('planned', 'staged', 'uploaded', 'failed')")
+    db.execute("DELETE FROM files WHERE partition NOT IN (SELECT name FROM partitions)")
 
 
 def mark_upload(db: sqlite3.Connection, name: str, number: int, uploaded: bool, etag: int | None) -> bool:

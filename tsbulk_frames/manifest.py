@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ from tsbulk_frames.ledger import (
     bound,
     count_uploads,
     fill,
+    forget_unsent,
     mark_upload,
     put_files,
     read_entries,
@@ -203,7 +205,7 @@ class Manifest:
             add_planned(db, rows)
             self._log(db, "", "planned", f"{len(rows)} partitions")
 
-    def staged(self, name: str, files: Sequence[FileEntry]) -> None:
+    def staged(self, name: str, files: Sequence[FileEntry]) -> Entry:
         """Note the import files of a partition, at least one; what is known of an earlier job of it is forgotten."""
         rows, size = sum(int(one.file.rows) for one in files), sum(int(one.file.bytes) for one in files)
         first, last = files[0].file.first, files[-1].file.last
@@ -213,6 +215,21 @@ class Manifest:
             self._change(db, name, "staged", f"{len(files)} files, {rows} rows, {size} bytes", columns)
             put_files(db, name, files, self.folder)
             count_uploads(db, name)
+        return Entry(
+            name, "staged", rows, size, first, last, tuple(files), None, "PENDING", "", None, None, None, False
+        )
+
+    def begin_again(self, source: str) -> None:
+        """Note that the data is given anew: what was not sent of the former is forgotten."""
+        with self._file.transaction() as db:
+            forget_unsent(db, source)
+            self._log(db, "", "begin_again", "")
+        self.header, self.complete = replace(self.header, source=source), False
+
+    def discard(self) -> None:
+        """Delete the file and its folder: nothing was sent that they would have to remember."""
+        self._file.remove()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def uploading(self, name: str, number: int) -> None:
         """Note that a file of a partition, counted from 0, goes up now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
@@ -20,7 +21,7 @@ from tsbulk_frames.messages import ImportJob
 
 __all__ = ["ImportReport", "Outcome", "PartitionReport"]
 
-Outcome: TypeAlias = Literal["done", "failed", "unknown", "running"]
+Outcome: TypeAlias = Literal["done", "skipped", "failed", "unknown", "running"]
 
 
 @dataclass
@@ -41,11 +42,15 @@ class PartitionReport:
         None: no job was started.
     status : str
         ``SUBMITTED``, ``IN_PROGRESS``, ``SUCCESS``, ``ERROR`` as the service says; ``FAILED``: no job was started;
-        ``UNKNOWN``: the service may have started one without telling.
+        ``UNKNOWN``: the service may have started one without telling; ``PENDING``: not sent yet.
     message : str
         What the service, or the error, said.
     start_time, last_modified : str or None
         Of the job, as the service says.
+    verified : bool
+        What the series holds was compared with what was sent: same count, same first and last time.
+    skipped : bool
+        It was done before this call, which had nothing to do for it.
     """
 
     partition: str
@@ -59,24 +64,17 @@ class PartitionReport:
     message: str = ""
     start_time: str | None = None
     last_modified: str | None = None
+    verified: bool = False
+    skipped: bool = False
 
     @property
     def outcome(self) -> Outcome:
-        """The status in one of four words."""
+        """The status in one of five words."""
         if self.status == "SUCCESS":
-            return "done"
+            return "skipped" if self.skipped else "done"
         if self.status in ("ERROR", "FAILED"):
             return "failed"
         return "unknown" if self.status == "UNKNOWN" else "running"
-
-    def update(self, job: ImportJob) -> None:
-        """Take over what the service says of the job."""
-        if self.job_id is None:
-            self.job_id = job.id
-        self.status = job.status
-        self.message = job.message or ""
-        self.start_time = job.start_time
-        self.last_modified = job.last_modified
 
 
 class ImportReport:
@@ -88,6 +86,8 @@ class ImportReport:
         In time order.
     errors : dict of str to TsBulkError
         By partition: why it failed, or is unknown.
+    manifest : str or None
+        File that keeps the state of the import: for `tsbulk_frames.resume_import` and `tsbulk_frames.wait_for_jobs`.
 
     Examples
     --------
@@ -98,9 +98,15 @@ class ImportReport:
     (True, np.int64(3))
     """
 
-    def __init__(self, partitions: Sequence[PartitionReport], errors: dict[str, TsBulkError]) -> None:
+    def __init__(
+        self,
+        partitions: Sequence[PartitionReport],
+        errors: dict[str, TsBulkError],
+        manifest: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.partitions = list(partitions)
         self.errors = errors
+        self.manifest = None if manifest is None else str(manifest)
 
     def to_frame(self) -> pd.DataFrame:
         """As a DataFrame: the columns are the attributes of `PartitionReport`; `start_time` and such are text."""
@@ -124,8 +130,8 @@ class ImportReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every partition is done."""
-        return all(one.outcome == "done" for one in self.partitions)
+        """Whether every partition is done, by this call or an earlier one."""
+        return all(one.outcome in ("done", "skipped") for one in self.partitions)
 
     def names(self, outcome: Outcome) -> tuple[str, ...]:
         """Names of the partitions with this outcome."""
@@ -133,8 +139,8 @@ class ImportReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Partitions by outcome: done, failed, unknown, running."""
-        outcomes: tuple[Outcome, ...] = ("done", "failed", "unknown", "running")
+        """Partitions by outcome: done, skipped (done before), failed, unknown, running."""
+        outcomes: tuple[Outcome, ...] = ("done", "skipped", "failed", "unknown", "running")
         return {outcome: len(self.names(outcome)) for outcome in outcomes}
 
     def raise_for_status(self) -> None:
@@ -148,21 +154,19 @@ class ImportReport:
         failed, unknown = self.names("failed"), self.names("unknown")
         if not failed and not unknown:
             return
-        first = (failed or unknown)[0]
+        first, done = (failed or unknown)[0], (*self.names("done"), *self.names("skipped"))
+        maybe = f" and {len(unknown)} are unknown (the service may have taken them)" if unknown else ""
+        reason = self.errors.get(first) or next(one.message for one in self.partitions if one.partition == first)
+        resume = f"tsb.resume_import({self.manifest!r})" if self.manifest else "tsb.write_timeseries"
         raise PartialImportError(
-            f"{len(failed)} of {len(self)} partitions failed"
-            + (
-                f" and {len(unknown)} are unknown (the service may have taken them: read before writing)"
-                if unknown
-                else ""
-            )
-            + f", {len(self.names('done'))} are done; first: {first}: {self.errors[first]}. "
-            "See .report and .errors; write the failed partitions again once the cause is mended",
-            done=self.names("done"),
+            f"{len(failed)} of {len(self)} partitions failed{maybe}, {len(done)} are done; first: {first}: {reason}. "
+            f"See .report and .errors; mend the cause and go on with {resume}: what is unknown is looked for first",
+            done=done,
             failed=failed,
             unknown=unknown,
-            errors=[self.errors[name] for name in (*failed, *unknown)],
+            errors=[self.errors[name] for name in (*failed, *unknown) if name in self.errors],
             report=self,
+            manifest=self.manifest,
         )
 
     def __len__(self) -> int:
@@ -180,23 +184,21 @@ class ImportReport:
         return self.to_frame()._repr_html_()  # type: ignore[operator, no-any-return]
 
 
-def failure(report: PartitionReport, error: TsBulkError, *, posted: bool) -> None:
-    """File why a partition has no job; a job that may have been posted all the same is unknown, not failed."""
-    maybe = posted and (
+def heard(error: TsBulkError) -> bool:
+    """Whether the service may have started the job although its answer to the POST is not known."""
+    return (
         isinstance(error, ProtocolError)  # accepted, but in words that cannot be read
         or (isinstance(error, TransportError) and error.unknown_outcome)
         or (isinstance(error, ServiceError) and error.status >= 500)
     )
-    report.status = "UNKNOWN" if maybe else "FAILED"
-    report.message = str(error)
 
 
-def job_error(report: PartitionReport, paths: Sequence[str]) -> JobError:
+def job_error(partition: str, job: ImportJob, paths: Sequence[str]) -> JobError:
     """Say what the service gave as the reason."""
     return JobError(
-        f"import job {report.job_id} of partition {report.partition} ended in ERROR: "
-        f"{report.message or 'no reason given'}; nothing of it was imported. Mend the data and write it again",
-        job=report.job_id or "",
-        message=report.message,
+        f"import job {job.id} of partition {partition} ended in ERROR: "
+        f"{job.message or 'no reason given'}; nothing of it was imported. Mend the data and write it again",
+        job=job.id or "",
+        message=job.message or "",
         files=paths,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,6 +129,7 @@ def stage(
     *,
     closed: Closed = "left",
     file_bytes: int = FILE_BYTES,
+    skip: Collection[str] = (),
 ) -> Iterator[StagedPartition]:
     """Write import files, partition by partition.
 
@@ -146,6 +147,8 @@ def stage(
         Which partition owns a record at exactly its border.
     file_bytes : int
         Size at which a file is closed and the next begun.
+    skip : collection of str
+        Names of partitions to leave out: they are not even encoded.
 
     Yields
     ------
@@ -156,7 +159,11 @@ def stage(
     ------
     FrameError
         A partition is larger than a job may be.
+    OSError
+        The folder cannot be written.
     """
+    if skip:
+        tables = _without(tables, twin_type, closed, skip)
     current: Partition | None = None
     done: list[ImportFile] = []
     file: _OpenFile | None = None
@@ -196,6 +203,22 @@ def stage(
 def _check(partition: Partition, twin_type: TwinType, files: Sequence[ImportFile]) -> None:
     """Hold the rules against what was really written."""
     check_partition(partition, twin_type, sum(file.bytes for file in files), len(files))
+
+
+def _without(
+    tables: Iterable[pa.Table], twin_type: TwinType, closed: Closed, skip: Collection[str]
+) -> Iterator[pa.Table]:
+    """Leave out the rows of some partitions; what touches stays together."""
+    for table in tables:
+        first = stop = 0
+        for partition, begin, end in cut_partitions(times_of(table), twin_type, closed):
+            if partition.name in skip:
+                continue
+            if begin != stop:
+                yield table.slice(first, stop - first)
+                first = begin
+            stop = end
+        yield table.slice(first, stop - first)
 
 
 def _encoded(tables: Iterable[pa.Table]) -> Iterator[tuple[EncodedRows, npt.NDArray[np.int64]]]:

@@ -1,44 +1,41 @@
-"""Writing: a DataFrame becomes import files, import jobs and a report; floor 7.
+"""Writing: a DataFrame becomes import files, import jobs and a report; floor 7.5.
 
-``DataFrame → check → partition → encode → upload → job → report``: the stations are `sources` and `frames`,
-`partition`, `codec` and `staging`, `importjob`, `report`.
+``DataFrame → check → partition → encode → upload → job → report``: the stations are `sources` and `frames`, `plan`,
+`partition`, `codec` and `staging`, `run` and `importjob`, `report`; `manifest` remembers how far each partition came.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 
 from tsbulk_frames._check import EmptyRows
+from tsbulk_frames.aspect import ask_target
 from tsbulk_frames.connection import Connection, use_connection
-from tsbulk_frames.errors import AuthError, FrameError, JobTimeout, NotFoundError, TsBulkError
-from tsbulk_frames.importjob import (
-    await_jobs,
-    check_seconds,
-    delete_import_file,
-    remote_path,
-    start_import_job,
-    upload_import_file,
-)
-from tsbulk_frames.messages import ImportJob
+from tsbulk_frames.errors import FrameError
+from tsbulk_frames.importjob import check_seconds
+from tsbulk_frames.ledger import Header
 from tsbulk_frames.model import NS_PER_SECOND, Closed, Series, TwinType
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import check_age
-from tsbulk_frames.progress import Progress, check_progress, meter
-from tsbulk_frames.report import ImportReport, PartitionReport, failure, job_error
+from tsbulk_frames.pickup import is_ready, manifest_of, open_manifest
+from tsbulk_frames.plan import survey
+from tsbulk_frames.progress import Progress, check_progress
+from tsbulk_frames.report import ImportReport
 from tsbulk_frames.request import check_workers
-from tsbulk_frames.sources import WriteData, open_source
-from tsbulk_frames.staging import ImportFile, StagedPartition, stage
+from tsbulk_frames.run import run_import
+from tsbulk_frames.sources import WriteData, open_source, pieces_of
+from tsbulk_frames.spool import Origin, open_origin, origin_of, save_tables
+from tsbulk_frames.staging import ImportFile, stage
 
-__all__ = ["write_import_files", "write_timeseries"]
+__all__ = ["resume_import", "write_import_files", "write_timeseries"]
 
-logger = logging.getLogger("tsbulk_frames")
+SETTLE_TIMEOUT = 30.0
+"""Seconds during which a job that nobody answered for is looked for, before it is started again."""
 
 
 def write_import_files(
@@ -116,15 +113,19 @@ def write_timeseries(
     wait: bool = True,
     timeout: float | None = None,
     empty_rows: EmptyRows = "raise",
+    manifest: str | os.PathLike[str] | None = None,
     keep_files: bool = False,
+    verify: bool = False,
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
 ) -> ImportReport:
     """Import a frame: one import job for each UTC day (performance assets) or hour (simulation assets) of data.
 
-    Everything is checked and encoded before the first byte is uploaded. A later import of the same time replaces
-    what is stored.
+    Everything is checked before the first byte is uploaded, as far as the data can be read twice. Then partitions are
+    encoded, uploaded and imported at the same time, in bounded memory and disk space. What was done is kept in a
+    manifest: after an error, an interruption or a crash `resume_import` goes on from there. A later import of the same
+    time replaces what is stored.
 
     Parameters
     ----------
@@ -140,13 +141,20 @@ def write_timeseries(
     wait : bool
         False: return as soon as all jobs are started; see `wait_for_jobs`.
     timeout : float, optional
-        Seconds to wait for all jobs together. Default: as long as it takes.
+        Seconds to wait for a job once it was started. Default: as long as it takes.
     empty_rows : {"raise", "drop"}
         What to do with rows that hold no value at all: refuse them, or leave them out.
+    manifest : str or path, optional
+        Where to keep the state of the import, an SQLite file; import files lie beside it until their job succeeded.
+        Default: a new file in the user's state folder (``report.manifest``). One that is there already: the import it
+        holds is gone on with; `data` must be the same, what is done is skipped.
     keep_files : bool
-        Leave the import files in the file service. Default: those of jobs that succeeded are deleted there.
+        Leave the import files beside the manifest and in the file service. Default: those of jobs that succeeded are
+        deleted.
+    verify : bool
+        After each job that succeeded, compare count, first and last time of what is stored with what was sent.
     max_workers : int, optional
-        Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
+        Uploads under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
         True: a progress bar (tqdm). A function: called with the bytes of each partition whose job was started.
     connection : Connection, optional
@@ -160,14 +168,18 @@ def write_timeseries(
     Raises
     ------
     FrameError
-        The data cannot be imported, nothing was uploaded: no or naive or unsorted or doubled times, infinities,
-        unsupported types, bad column names, integers beyond 64 bits, rows without any value, records younger than 30
-        minutes (performance assets), more than 1 GB a day or 350 MB an hour, more than 100 files.
+        The data cannot be imported: no or naive or unsorted or doubled times, infinities, unsupported types, bad
+        column names, integers beyond 64 bits, rows without any value, records younger than 30 minutes (performance
+        assets), more than 1 GB a day or 350 MB an hour. Frames, tables and Parquet: nothing was uploaded. Iterators
+        and readers: what came before has been imported, as the notes of the error say. Or `data` is not what the
+        manifest began with.
+    ConfigError
+        The manifest cannot be used, is in use by another process, or belongs to another import; or the disk is full.
     NotFoundError
         No such asset or aspect.
     PartialImportError
-        Some jobs ended in ``ERROR`` or could not be started, after all others were awaited. Nothing of a failed
-        job is stored.
+        Some jobs ended in ``ERROR``, could not be started or verified, after all others were awaited. Nothing of a
+        failed job is stored. Its message names the command to go on with.
     JobTimeout
         Jobs were still running at the deadline; they can be awaited again.
 
@@ -193,142 +205,144 @@ def write_timeseries(
     check_progress(progress)
     twin = None if twin_type is None else TwinType.parse(twin_type)
     tables = open_source(data, empty_rows=empty_rows)
+    if isinstance(data, pd.DataFrame | pa.Table | list | tuple):
+        tables = list(tables)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
     if twin is None:
-        twin = _ask_twin_type(series, con)
-    with tempfile.TemporaryDirectory(prefix="tsbulk-") as folder:
-        staged = list(stage(_old_enough(tables, twin, con), series, twin, Path(folder), closed=con.config.closed))
-        run = _Run(series, con, staged)
-        with meter(progress, f"write {series}", unit="B", total=sum(one.bytes for one in staged)) as advance:
-            run.start(workers, advance)
-    if wait:
-        run.wait(workers, timeout)
-        if not keep_files:
-            run.clean_up(workers)
-    run.report.raise_for_status()
-    return run.report
-
-
-def _ask_twin_type(series: Series, connection: Connection) -> TwinType:
-    """Ask the asset of which kind it is, and whether it has the aspect at all."""
-    asset = connection.assets.get_asset(series.entity)
-    aspects = sorted(aspect.name for aspect in connection.assets.get_aspects(series.entity))
-    if series.property_set not in aspects:
-        raise NotFoundError(
-            f"asset {series.entity!r} has no aspect {series.property_set!r}; it has {', '.join(aspects) or 'none'}",
-            status=404,
+        twin = ask_target(series, con).twin_type
+    origin = origin_of(data)
+    planned: list[tuple[str, int, int, str, str]] = []
+    if origin.kind != "stream":
+        again = tables if origin.kind == "frame" else pieces_of(data)
+        plan = survey(again, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows)
+        plan.raise_for_problems()
+        planned = [(one.partition, one.rows, one.bytes, one.first, one.last) for one in plan.partitions]
+        if not planned:
+            return ImportReport([], {})
+    header = Header(
+        entity=entity,
+        property_set=property_set,
+        twin_type=twin,
+        closed=con.config.closed,
+        gateway=con.config.host_url,
+        source=origin.to_json(),
+        empty_rows=empty_rows,
+        keep_files=keep_files,
+        verify=verify,
+    )
+    with manifest_of(manifest, header, con) as book:
+        book.plan(planned)
+        if origin.kind == "frame":
+            save_tables(tables, book.folder)
+        given = _old_enough(tables, twin, con)
+        return run_import(
+            con,
+            book,
+            lambda: given if origin.kind == "stream" else open_origin(origin, book.folder, empty_rows),
+            workers=workers,
+            wait=wait,
+            timeout=timeout,
+            settle_timeout=SETTLE_TIMEOUT,
+            progress=progress,
         )
-    return asset.twin_type
+
+
+def resume_import(
+    manifest: str | os.PathLike[str],
+    *,
+    timeout: float | None = None,
+    settle_timeout: float = SETTLE_TIMEOUT,
+    max_workers: int | None = None,
+    progress: Progress = None,
+    connection: Connection | None = None,
+) -> ImportReport:
+    """Go on with an import that was interrupted, killed, or that failed in part.
+
+    What is done is left alone. A job that was started is awaited. One that may have been started without an answer is
+    looked for in the series, value by value; only if it does not show up is it started again. What failed is tried
+    once more, what was never sent is sent.
+
+    Parameters
+    ----------
+    manifest : str or path
+        Of the import: ``report.manifest``, ``error.manifest``, or what was given to `write_timeseries`.
+    timeout : float, optional
+        Seconds to wait for a job. Default: as long as it takes.
+    settle_timeout : float
+        Seconds, counted from the moment a job was to be started, during which one that nobody answered for is looked
+        for. Longer than an import job takes is right.
+    max_workers : int, optional
+        Uploads under way at once. Default: ``max_workers`` of the connection's settings (8).
+    progress : bool or callable, optional
+        As for `write_timeseries`.
+    connection : Connection, optional
+        To the same gateway as before. Default: the one made from the environment.
+
+    Returns
+    -------
+    ImportReport
+        A row per partition; what had been done before has the outcome ``skipped``.
+
+    Raises
+    ------
+    ConfigError
+        The file is no manifest, is damaged or in use by another process, or belongs to another gateway.
+    FrameError
+        The source has changed, or cannot be read again: an iterator or reader that was not read to its end. What had
+        been staged of it has been imported.
+    PartialImportError, JobTimeout
+        As for `write_timeseries`.
+
+    Notes
+    -----
+    Source: ``GET /api/iottsbulk/v3/importJobs/{id}``, ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``,
+    and those of `write_timeseries`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import tsbulk_frames as tsb
+    >>> times = pd.date_range("2026-03-01T09:59:59", periods=2, freq="s", tz="UTC")
+    >>> data = pd.DataFrame({"rate": [1.5, 2.5]}, index=times)
+    >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+    ...     sandbox.add_asset("pump-1", twin_type="simulation", aspects={"flow": {"rate": "DOUBLE"}})
+    ...     report = tsb.write_timeseries(data, "pump-1", "flow", wait=False, connection=con)
+    ...     report = tsb.resume_import(report.manifest, connection=con)
+    >>> report.ok
+    True
+    """
+    check_seconds("timeout", timeout)
+    check_seconds("settle_timeout", settle_timeout)
+    check_progress(progress)
+    con = use_connection(connection)
+    workers = check_workers(max_workers, con)
+    with open_manifest(manifest, con) as book:
+        origin, empty_rows = Origin.from_json(book.header.source), book.header.empty_rows
+        entries = book.entries()
+        ready = [entry for entry in entries if is_ready(entry)]
+        skip = {entry.name for entry in (*ready, *(one for one in entries if one.state == "done"))}
+        unread = not book.complete or any(entry.name not in skip for entry in entries)
+        return run_import(
+            con,
+            book,
+            lambda: open_origin(origin, book.folder, empty_rows) if unread else (),
+            ready=ready,
+            skip=skip,
+            workers=workers,
+            timeout=timeout,
+            settle_timeout=settle_timeout,
+            progress=progress,
+        )
+
+
+def _now(connection: Connection) -> int:
+    """Nanoseconds since the epoch."""
+    return int(connection.clock() * NS_PER_SECOND)
 
 
 def _old_enough(tables: Iterable[pa.Table], twin: TwinType, connection: Connection) -> Iterator[pa.Table]:
     """Pass tables on once their age is checked."""
     for table in tables:
-        check_age(times_of(table), int(connection.clock() * NS_PER_SECOND), twin)
+        check_age(times_of(table), _now(connection), twin)
         yield table
-
-
-class _Run:
-    """One import on its way: every partition uploaded, its job started, awaited, and its outcome on record."""
-
-    def __init__(self, series: Series, connection: Connection, staged: Sequence[StagedPartition]) -> None:
-        self.series = series
-        self.connection = connection
-        self.staged = staged
-        rows = [
-            PartitionReport(
-                one.partition.name, len(one.files), one.rows, one.bytes, one.files[0].first, one.files[-1].last
-            )
-            for one in staged
-        ]
-        self.report = ImportReport(rows, {})
-        self._hopeless: TsBulkError | None = None
-        self._interrupted = False
-        self._part_workers = 1
-
-    def start(self, workers: int, advance: Callable[[int], None]) -> None:
-        """Upload all partitions side by side, and start the job of each.
-
-        What is wrong with all of them (no such asset, no permission) stops at once, as long as nothing was started.
-        """
-
-        def start_one(number: int) -> None:
-            self._start_partition(number)
-            advance(self.staged[number].bytes)
-
-        self._part_workers = max(1, workers // max(1, len(self.staged)))
-        try:
-            with ThreadPoolExecutor(workers, thread_name_prefix="tsbulk-import") as pool:
-                try:
-                    list(pool.map(start_one, range(len(self.staged))))
-                except BaseException:
-                    self._interrupted = True  # what is uploading now starts no job any more
-                    raise
-        except BaseException as error:
-            if self.report.job_ids:
-                error.add_note(f"import jobs started before: {', '.join(self.report.job_ids)}; see tsb.wait_for_jobs")
-            raise
-        if self._hopeless is not None and not self.report.job_ids and not self.report.names("unknown"):
-            raise self._hopeless
-
-    def _start_partition(self, number: int) -> None:
-        """Upload the files of one partition and start its job; an error is filed, not raised."""
-        row, one = self.report.partitions[number], self.staged[number]
-        posted = False
-        try:
-            if self._hopeless is not None:
-                raise self._hopeless
-            paths = [upload_import_file(self.connection, self.series, file, self._part_workers) for file in one.files]
-            if self._interrupted:
-                return
-            posted = True
-            row.update(start_import_job(self.connection, self.series, one.files, paths))
-            if row.status == "ERROR":
-                self.report.errors[row.partition] = job_error(row, paths)
-        except TsBulkError as error:
-            if isinstance(error, AuthError | NotFoundError):
-                self._hopeless = error
-            failure(row, error, posted=posted)
-            self.report.errors[row.partition] = error
-
-    def wait(self, workers: int, timeout: float | None) -> None:
-        """Await all jobs that were started, and file how each ended."""
-        by_job = {row.job_id: number for number, row in enumerate(self.report.partitions) if row.job_id is not None}
-
-        def file_answer(job_id: str, job: ImportJob) -> None:
-            self.report.partitions[by_job[job_id]].update(job)
-
-        try:
-            for job_id, job in await_jobs(
-                self.connection, self.report.job_ids, timeout=timeout, max_workers=workers, on_change=file_answer
-            ):
-                row = self.report.partitions[by_job[job_id]]
-                if isinstance(job, TsBulkError):  # how it ends is not known
-                    row.status, row.message = "UNKNOWN", str(job)
-                    self.report.errors[row.partition] = job
-                elif job.status == "ERROR":
-                    paths = [remote_path(file) for file in self.staged[by_job[job_id]].files]
-                    self.report.errors[row.partition] = job_error(row, paths)
-        except JobTimeout as error:
-            failed = self.report.names("failed")
-            more = f"; {len(failed)} other partitions failed (first: {failed[0]}), see .report" if failed else ""
-            raise JobTimeout(f"{error}{more}", job_ids=error.job_ids, report=self.report) from None
-
-    def clean_up(self, workers: int) -> None:
-        """Delete the import files of jobs that succeeded; what cannot be deleted only takes room."""
-        paths = [
-            remote_path(file)
-            for row, one in zip(self.report.partitions, self.staged, strict=True)
-            if row.outcome == "done"
-            for file in one.files
-        ]
-
-        def delete(path: str) -> None:
-            try:
-                delete_import_file(self.connection, self.series, path)
-            except TsBulkError as error:
-                logger.warning("import file %s of %s is left in the file service: %s", path, self.series, error)
-
-        with ThreadPoolExecutor(workers, thread_name_prefix="tsbulk-clean") as pool:
-            list(pool.map(delete, paths))

@@ -1,0 +1,82 @@
+"""Which manifest a call works on, and what of the import it holds can go on from where it stands; floor 7.35."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from tsbulk_frames.connection import Connection
+from tsbulk_frames.errors import AuthError, ConfigError, FrameError, NotFoundError
+from tsbulk_frames.ledger import Entry, Header
+from tsbulk_frames.manifest import Manifest
+from tsbulk_frames.run import SENT
+
+__all__ = ["is_ready", "manifest_of", "open_manifest"]
+
+
+def is_ready(entry: Entry) -> bool:
+    """Whether a partition can go on from where it stands, without its data being read again."""
+    if entry.state == "done":
+        return not entry.cleaned
+    if entry.state == "running":
+        return entry.job_id is not None
+    files = [one.file for one in entry.files]
+    return bool(files) and all(file.path.is_file() and file.path.stat().st_size == file.bytes for file in files)
+
+
+def open_manifest(path: str | os.PathLike[str], connection: Connection) -> Manifest:
+    """Open the manifest of an import that goes to this gateway.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be used, or the import goes elsewhere.
+    """
+    manifest = Manifest.open(path, clock=connection.clock)
+    if not _same_gateway(manifest.header.gateway, connection.config.host_url):
+        manifest.close()
+        raise ConfigError(
+            f"the import in {str(manifest.path)!r} goes to {manifest.header.gateway}, but the connection to "
+            f"{connection.config.host_url}; connect to the gateway it was begun with"
+        )
+    return manifest
+
+
+@contextmanager
+def manifest_of(path: str | os.PathLike[str] | None, header: Header, connection: Connection) -> Iterator[Manifest]:
+    """Make a manifest, or open that of the same import; one that nothing was sent for does not outlive an error."""
+    known = path is not None and os.path.exists(path)
+    if path is not None and known:
+        book = open_manifest(path, connection)
+    else:
+        book = Manifest.create(path, header, clock=connection.clock)
+    with book:
+        if known:
+            _check_same_import(book, header)
+            book.begin_again(header.source)
+        try:
+            yield book
+        except (FrameError, AuthError, NotFoundError, ConfigError):
+            untouched = not known and not any(entry.state in (*SENT, "uploaded") for entry in book.entries())
+            if untouched:
+                book.discard()
+            raise
+
+
+def _check_same_import(book: Manifest, header: Header) -> None:
+    """Refuse to go on with another import than the one the manifest holds."""
+    for name in ("entity", "property_set", "twin_type", "closed", "empty_rows", "keep_files", "verify"):
+        kept, given = getattr(book.header, name), getattr(header, name)
+        if kept != given:
+            raise ConfigError(
+                f"manifest={str(book.path)!r} holds another import: its {name} is {kept!s}, this call's is {given!s}; "
+                "give the same arguments to go on with it, or name another file"
+            )
+
+
+def _same_gateway(one: str, other: str) -> bool:
+    """Whether two URLs are one gateway; a sandbox has another port each time it is started."""
+    hosts = {urlsplit(url).hostname for url in (one, other)}
+    return one == other or hosts <= {"127.0.0.1", "localhost", "::1"}
