@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -153,18 +154,20 @@ def survey(
         _check_age(table, now_ns, twin, closed, problems)
         if variables is not None:
             check_variables(table, variables, problems.tell)
-        for partition, rows, size in _cut(table, twin, closed):
-            tally = tallies.setdefault(partition, _Tally(twin.max_partition_bytes))
+        for part in _cut(table, twin, closed):
+            tally = tallies.get(part.partition)
+            if tally is None:
+                tally = tallies[part.partition] = _Tally(twin.max_partition_bytes)
             if current is not None and current is not tally:
                 current.held.clear()
             current = tally
-            tally.add(rows, size, hold=once)
+            tally.add(part, hold=once)
     close = {partition for partition, tally in tallies.items() if tally.close}
     if close and not once:
         for table in check_pieces(pieces, empty_rows=empty_rows, tell=_ignore):
-            for partition, rows, size in _cut(table, twin, closed):
-                if partition in close:
-                    tallies[partition].count(rows, size)
+            for part in _cut(table, twin, closed):
+                if part.partition in close:
+                    tallies[part.partition].count(part)
     planned = []
     for partition, tally in sorted(tallies.items()):
         files = -(-tally.bytes // FILE_BYTES)
@@ -176,6 +179,30 @@ def survey(
     return ImportPlan(series, twin, planned, problems.to_list())
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of one partition in a block of rows, and about how many bytes they will be."""
+
+    partition: Partition
+    block: pa.Table
+    first: int
+    stop: int
+    first_ns: int
+    last_ns: int
+    size: float
+
+
+def _cut(table: pa.Table, twin: TwinType, closed: Closed) -> Iterator[_Part]:
+    """Cut a table by partitions; in bounded memory, however large it is."""
+    for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        block = pa.Table.from_batches([batch])
+        times = times_of(block)
+        cuts = cut_partitions(times, twin, closed)
+        sizes = np.diff(bytes_up_to(block, np.array([0, *(stop for _, _, stop in cuts)])))
+        for (partition, first, stop), size in zip(cuts, sizes.tolist(), strict=True):
+            yield _Part(partition, block, first, stop, int(times[first]), int(times[stop - 1]), size)
+
+
 class _Tally:
     """What is known of one partition so far."""
 
@@ -183,31 +210,29 @@ class _Tally:
         self.limit = limit
         self.rows = 0
         self.first_ns = self.last_ns = 0
-        self.held: list[tuple[pa.Table, float]] = []
+        self.held: list[_Part] = []
         self._estimate = 0.0
         self._covered = 0.0
         self._counted = 0
 
-    def add(self, rows: pa.Table, size: float, *, hold: bool) -> None:
+    def add(self, part: _Part, *, hold: bool) -> None:
         """Take note of rows; `hold` keeps them until it is clear whether they have to be counted."""
-        times = times_of(rows)
-        first, last = int(times[0]), int(times[-1])
-        self.first_ns = min(self.first_ns, first) if self.rows else first
-        self.last_ns = max(self.last_ns, last) if self.rows else last
-        self.rows += len(times)
-        self._estimate += size
+        self.first_ns = min(self.first_ns, part.first_ns) if self.rows else part.first_ns
+        self.last_ns = max(self.last_ns, part.last_ns) if self.rows else part.last_ns
+        self.rows += part.stop - part.first
+        self._estimate += part.size
         if hold:
-            self.held.append((rows, size))
+            self.held.append(part)
             if self.close:
                 for one in self.held:
-                    self.count(*one)
+                    self.count(one)
                 self.held.clear()
 
-    def count(self, rows: pa.Table, size: float) -> None:
-        """Count bytes that were estimated as `size`; past the limit it is proven, and no more is encoded."""
+    def count(self, part: _Part) -> None:
+        """Count the bytes instead of estimating them; past the limit it is proven, and no more is encoded."""
         if self._counted <= self.limit:
-            self._counted += encoded_bytes(rows)
-            self._covered += size
+            self._counted += encoded_bytes(part.block.slice(part.first, part.stop - part.first))
+            self._covered += part.size
 
     @property
     def close(self) -> bool:
@@ -218,16 +243,6 @@ class _Tally:
     def bytes(self) -> int:
         """Those that were counted, and an estimate of the others."""
         return self._counted + max(0, round(self._estimate - self._covered))
-
-
-def _cut(table: pa.Table, twin: TwinType, closed: Closed) -> Iterator[tuple[Partition, pa.Table, float]]:
-    """Cut a table into stretches of one partition each, with an estimate of their bytes; in bounded memory."""
-    for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
-        block = pa.Table.from_batches([batch])
-        cuts = cut_partitions(times_of(block), twin, closed)
-        sizes = np.diff(bytes_up_to(block, np.array([0, *(stop for _, _, stop in cuts)])))
-        for (partition, first, stop), size in zip(cuts, sizes.tolist(), strict=True):
-            yield partition, block.slice(first, stop - first), size
 
 
 def _check_age(table: pa.Table, now_ns: int, twin: TwinType, closed: Closed, problems: ProblemList) -> None:

@@ -33,6 +33,7 @@ WriteData: TypeAlias = (
 """A DataFrame; an Arrow table or reader; frames or tables in time order; a Parquet file or a folder of them."""
 
 _PARQUET_ROWS = 262_144
+_PARQUET_BUFFER = 1 << 20
 _NS_PER_UNIT = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -177,7 +178,8 @@ class _ParquetFiles:
 def _opened(file: Path) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; whatever is wrong with it is an error of the caller's data."""
     try:
-        with pq.ParquetFile(file) as parquet:
+        # read ahead, and the whole file would be held until it is closed
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER) as parquet:
             yield parquet
     except (pa.ArrowException, OSError) as error:
         raise FrameError(f"{str(file)!r} cannot be read as Parquet: {error}; write the file again") from error
