@@ -7,6 +7,7 @@ must outlive a power cut as well waits for the disk outside of the lock, and all
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -105,6 +106,8 @@ class StateFile:
                 )
             if not path.is_file():
                 raise ConfigError(f"manifest {path} is no file; name the file of an import")
+            if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # SQLite calls it a broken disk
             self._db = sqlite3.connect(
                 f"{path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
             )
@@ -182,7 +185,8 @@ class StateFile:
             if self._log is not None:
                 os.close(self._log)
                 self._log = None
-            self._db.close()
+            self._db.close()  # writes all of the log into the file, and waits for the disk
+            self._flushed = self._written
 
     def remove(self) -> None:
         """Close the file and delete it."""

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import stat
@@ -587,6 +588,16 @@ def test_the_log_of_another_manifest_is_not_taken(path: Path, suffix: str) -> No
     assert bytes_of(path.parent) == {str(log): b"facts"}
 
 
+@pytest.mark.parametrize("closed_to_us", ["night.sqlite", ""])
+def test_a_file_without_rights_is_told(path: Path, monkeypatch: pytest.MonkeyPatch, closed_to_us: str) -> None:
+    """The log has to be made beside it, so its folder counts as well."""
+    make(path).close()
+    refused = path.parent / closed_to_us
+    monkeypatch.setattr(os, "access", lambda where, rights: where != refused)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        Manifest.open(path, clock=clock)
+
+
 # Damage
 
 
@@ -738,6 +749,34 @@ def test_facts_that_must_not_be_lost_wait_for_the_disk(path: Path, monkeypatch: 
     assert {fact for fact, count in waiting.items() if count} == {"posting", "settled", "success"}
 
 
+def test_what_is_flushed_has_the_fact(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that kept nothing after the flush of a posting shows the posting, and all before it."""
+    kept = tmp_path / "kept"
+
+    def fsync(handle: int) -> None:
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{kept}{suffix}")
+
+    with make(path) as manifest:
+        bring(manifest, DAY, "uploaded")
+        monkeypatch.setattr(os, "fsync", fsync)
+        manifest.posting(DAY)
+        entries = manifest.entries()
+        monkeypatch.undo()
+    with Manifest.open(kept, clock=clock) as manifest:
+        assert [replace(one, files=()) for one in manifest.entries()] == [replace(one, files=()) for one in entries]
+        assert manifest.entries()[0].state == "posting"
+
+
+def test_a_flush_after_the_end_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing has flushed all: who waited for its turn meanwhile is not told of an error."""
+    with make(path) as manifest:
+        bring(manifest, DAY, "uploaded")
+        flush = manifest._file._flush
+        monkeypatch.setattr(manifest._file, "_flush", lambda mine: (manifest.close(), flush(mine)))
+        manifest.posting(DAY)
+
+
 def test_threads_share_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one waits for the disk, all others note their facts, and one more flush is enough for them."""
     entered, release, flushes = threading.Event(), threading.Event(), []
@@ -776,6 +815,9 @@ def test_a_second_manifest_of_the_same_file_is_refused(path: Path) -> None:
             with pytest.raises(ConfigError, match="in use"):
                 make(path)
         bring(manifest, DAY, "done")
+        look = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM import')"
+        other = subprocess.run([sys.executable, "-c", look, str(path)], capture_output=True, text=True)
+        assert "database is locked" in other.stderr
     with Manifest.open(path, clock=clock) as again:
         assert again.entries()[0].state == "done"
 
