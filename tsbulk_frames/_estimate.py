@@ -1,7 +1,7 @@
 """How many bytes of records rows will be, without encoding them all; pure.
 
-Some rows are encoded, and stand for those around them. Text is counted, not sampled: a long one now and then would
-otherwise be missed, or count for many.
+Some rows are encoded, and stand for those around them. What can be counted is not sampled: texts, of which a long one
+now and then would be missed or count for many, and the names of cells that are there in some rows only.
 """
 
 from __future__ import annotations
@@ -57,19 +57,21 @@ def bytes_up_to(table: pa.Table, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.
     lengths = np.diff(starts, append=count)
     picked = starts + (np.random.default_rng(0).random(len(starts)) * lengths).astype(np.int64)
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in encode_rows(table.take(picked))])
-    text = _text_bytes(table)
-    rest = np.cumsum((sizes - text[picked]) * lengths)
+    known = _known_bytes(table)
+    rest = np.cumsum((sizes - known[picked]) * lengths)
     before: npt.NDArray[np.float64] = np.interp(rows, np.append(starts, count), np.append(0, rest))
-    before += np.append(0, np.cumsum(text))[rows]
+    before += np.append(0, np.cumsum(known))[rows]
     return before
 
 
-def _text_bytes(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Bytes of all texts in each row, unescaped."""
-    text = np.zeros(table.num_rows, np.int64)
-    for column in table.columns:
+def _known_bytes(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Bytes of texts, and of names where cells are missing, in each row; what their escapes add is left out."""
+    known = np.zeros(table.num_rows, np.int64)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.null_count:
+            known += len(name.encode()) * column.is_valid().to_numpy()
         if column.type == EXACT:
             column = column.cast(pa.string())
         if pa.types.is_string(column.type):
-            text += pc.binary_length(column).fill_null(pa.scalar(0, pa.int32())).to_numpy()
-    return text
+            known += pc.binary_length(column).fill_null(pa.scalar(0, pa.int32())).to_numpy()
+    return known

@@ -133,6 +133,35 @@ def test_frames_that_cannot_be_written(name):
     assert words in str(refused(given))
 
 
+@pytest.mark.parametrize("name", [*COLUMNS, *FRAMES])
+def test_rules_can_be_collected_instead(name):
+    """What is told first is what is raised by default, word for word; but for what leaves nothing to look at."""
+    if name in COLUMNS:
+        values = pd.Series(COLUMNS[name][0]).set_axis(times(3))
+        df = pd.DataFrame({"ok": 1, "p": values}, index=times(3))
+    else:
+        df = FRAMES[name][0]
+    error, told = refused(df), []
+    try:
+        from_frame(df, tell=told.append)
+    except FrameError as pointless:
+        told.append(pointless)
+    assert (str(told[0]), told[0].column, told[0].rows) == (str(error), error.column, error.rows)
+
+
+def test_tables_at_fault_keep_their_rows():
+    """Collected: a table comes back whole, columns at fault show where they have values, their type tells them."""
+    told = []
+    days = pa.array([1, None, 2], pa.date32())
+    table = pa.table({"_time": pa.array([0, 1, 1], pa.timestamp("s", "UTC")), "day": days, "": [1.0, 2.0, None]})
+    checked = check_table(table, tell=told.append)
+    assert ["empty" in str(told[0]), "the same as" in str(told[1]), "date32" in str(told[2])] == [True] * 3
+    assert checked.column_names == ["_time", "day", "(column 1)"]
+    assert checked["day"].type == pa.int8()
+    assert checked["day"].to_pylist() == [1, None, 1]
+    assert checked.num_rows == 3
+
+
 def test_rows_of_time_errors():
     """Rows are positions from 0, five at most, of the rows at fault."""
     assert refused(frame().iloc[[0, 2, 1]]).rows == (2,)
