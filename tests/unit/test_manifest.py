@@ -201,6 +201,40 @@ def test_planning_again_leaves_what_was_begun(path: Path) -> None:
     assert [(one.rows, one.bytes, one.first, one.last) for one in after[1:]] == [(7, 8, "a", "b")] * 2
 
 
+def test_data_given_anew_forgets_what_was_not_sent(path: Path) -> None:
+    """What was or may have been imported stays, with its files; the source is the new one, and not read yet."""
+    with make(path) as manifest:
+        for name in ROUTES:
+            bring(manifest, name, name)
+        manifest.read_to_end()
+        kept = [one for one in manifest.entries() if one.state in ("posting", "running", "done", "unknown")]
+        manifest.begin_again('{"b": 2}')
+        assert (manifest.entries(), manifest.complete, manifest.header.source) == (kept, False, '{"b": 2}')
+        manifest.staged("failed", files_of("failed"))
+        assert not any(one.uploaded for one in manifest.entries()[1].files)
+        entries = manifest.entries()
+    with Manifest.open(path, clock=clock) as again:
+        assert (again.entries(), again.complete) == (entries, False)
+        assert again.header == replace(HEADER, source='{"b": 2}')
+
+
+def test_a_manifest_of_nothing_leaves_nothing(path: Path) -> None:
+    """Discarded, neither file nor folder is there, and the name is free."""
+    with make(path) as manifest:
+        manifest.staged(DAY, files_of(DAY))
+        (manifest.folder / "x.json").touch()
+        manifest.discard()
+    assert os.listdir(path.parent) == []
+    make(path).close()
+
+
+def test_staging_gives_the_partition_as_it_is_noted(path: Path) -> None:
+    """Without reading it back."""
+    with make(path) as manifest:
+        bring(manifest, DAY, "failed")
+        assert manifest.staged(DAY, files_of(DAY)) == manifest.entries()[0]
+
+
 # States
 
 STAYS = {"uploading 0", "uploaded 0", "uploading 1", "uploaded 1", "cleaned"}
