@@ -87,7 +87,7 @@ class Manifest:
     ``posting`` in the manifest of a process that died means the same as ``unknown``: look before posting again. Those
     two keep their state while files go up again; a failed partition begins anew. Any partition that is not running can
     be staged again, which forgets its job. A fact that cannot happen in a state is a `RuntimeError`; one that cannot be
-    written (disk full, closed) is a `ConfigError`. Either way nothing is changed then.
+    written (disk full, closed) is a `ConfigError`. Nothing is changed then, unless only the wait for the disk failed.
 
     Each method is one transaction: a process killed at any instant leaves the facts noted until then, each whole. After
     such an end a file ``<path>-wal`` lies beside the manifest and belongs to it.
