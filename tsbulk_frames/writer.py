@@ -214,12 +214,13 @@ def write_timeseries(
     origin = origin_of(data)
     planned: list[tuple[str, int, int, str, str]] = []
     if origin.kind != "stream":
-        again = tables if origin.kind == "frame" else pieces_of(data)
-        plan = survey(again, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows)
+        pieces = tables if origin.kind == "frame" else pieces_of(data)
+        plan = survey(pieces, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows)
         plan.raise_for_problems()
         planned = [(one.partition, one.rows, one.bytes, one.first, one.last) for one in plan.partitions]
         if not planned:
             return ImportReport([], {})
+        del pieces
     header = Header(
         entity=entity,
         property_set=property_set,
@@ -235,11 +236,12 @@ def write_timeseries(
         book.plan(planned)
         if origin.kind == "frame":
             save_tables(tables, book.folder)
-        given = _old_enough(tables, twin, con)
+        stream = _old_enough(tables, twin, con) if origin.kind == "stream" else None
+        del tables  # what lies on disk is not held in memory as well
         return run_import(
             con,
             book,
-            lambda: given if origin.kind == "stream" else open_origin(origin, book.folder, empty_rows),
+            lambda: open_origin(origin, book.folder, empty_rows) if stream is None else stream,
             workers=workers,
             wait=wait,
             timeout=timeout,
