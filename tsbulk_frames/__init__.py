@@ -7,6 +7,7 @@ to …               use
 =================  ===========================================================================================
 connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
 read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
+plan               `plan_import`
 write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`

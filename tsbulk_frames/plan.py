@@ -46,7 +46,8 @@ def plan_import(
     ----------
     data : DataFrame, pyarrow.Table, pyarrow.RecordBatchReader, iterable of frames, or path
         As for `write_timeseries`; never changed. A reader or an iterator is consumed, and has nothing left for
-        `write_timeseries` afterwards. Parquet is read piece by piece.
+        `write_timeseries` afterwards; the records of one partition of it are kept at a time. Parquet is read piece by
+        piece, files of a folder in the order of their times.
     entity, property_set : str
         The asset and the aspect.
     twin_type : {"performance", "simulation"}, optional
