@@ -275,6 +275,7 @@ class _Run:
         jobs = [entry.job_id for entry in self._manifest.entries() if entry.job_id is not None]
         if jobs:
             error.add_note(f"import jobs started before: {', '.join(jobs)}; see tsb.wait_for_jobs")
+        if jobs or not isinstance(error, TsBulkError):  # else nothing is left to go on with
             error.add_note(f"go on with tsb.resume_import({str(self._manifest.path)!r})")
 
     def _full(self) -> bool:
