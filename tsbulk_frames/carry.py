@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import AuthError, JobError, NotFoundError, TsBulkError
+from tsbulk_frames.errors import AuthError, ConfigError, JobError, NotFoundError, TsBulkError
 from tsbulk_frames.importjob import await_jobs, delete_import_file, start_import_job, upload_import_file
 from tsbulk_frames.ledger import Entry, FileEntry
 from tsbulk_frames.look import Extent, extent_of, holds
@@ -185,6 +185,8 @@ class Carrier:
                 files = [one.file for one in entry.files]
                 job = start_import_job(self._connection, self._series, files, [one.remote for one in entry.files])
                 self._manifest.answered(entry.name, job)
+        except ConfigError:  # the manifest cannot be written: what it says last is true
+            raise
         except TsBulkError as error:
             self._check_stop()
             if isinstance(error, AuthError | NotFoundError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from tsbulk_frames.connection import Connection
@@ -59,9 +59,9 @@ def manifest_of(path: str | os.PathLike[str] | None, header: Header, connection:
         try:
             yield book
         except (FrameError, AuthError, NotFoundError, ConfigError):
-            untouched = not known and not any(entry.state in (*SENT, "uploaded") for entry in book.entries())
-            if untouched:
-                book.discard()
+            with suppress(ConfigError):  # what cannot be read stays as it is
+                if not known and not any(entry.state in (*SENT, "uploaded") for entry in book.entries()):
+                    book.discard()
             raise
 
 
