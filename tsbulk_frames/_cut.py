@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import mmap
 import re
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,12 +18,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Lines", "PageBody", "RawPage", "cut_by_quotes", "cut_optimistic", "find_records", "is_utf8"]
+__all__ = [
+    "Lines",
+    "PageBody",
+    "RawPage",
+    "Text",
+    "cut_by_quotes",
+    "cut_optimistic",
+    "find_records",
+    "is_utf8",
+    "join_records",
+    "pieces_of",
+]
 
 PageBody: TypeAlias = bytes | mmap.mmap
 """A page as it came; a large one lies in memory of its own, which the system has back as soon as it is done with."""
-_BLOCK = 1 << 17
+Text: TypeAlias = npt.NDArray[np.uint8]
+"""Records as they came, a comma between them."""
+_BLOCK = 1 << 16
 """Cut block by block: temporaries stay in the processor's cache."""
+_ROOM = 1 << 23
+"""Largest buffer a thread keeps."""
 _COMMA, _OPEN, _CLOSE, _LIST, _QUOTE, _ESCAPE = b',{}["\\'
 _LINE_FEED, _RETURN, _SPACE = b"\n\r "
 
@@ -97,49 +114,90 @@ def is_utf8(text: pa.Buffer) -> bool:
     return True
 
 
-def cut_optimistic(text: bytes | memoryview) -> Lines | None:
-    """Cut at each ``},{``; None if something may be nested.
+def pieces_of(pages: Sequence[RawPage], size: int) -> Iterator[list[memoryview]]:
+    """Insides of pages, about `size` bytes together: small ones side by side, large ones cut where a record ends.
+
+    That too is a guess that proves itself: Arrow refuses the two halves of a record.
+    """
+    piece: list[memoryview] = []
+    held = 0
+    for page in pages:
+        view, start = memoryview(page.body), page.start
+        while start < page.stop:
+            wanted = start + size - held
+            edge = _SEPARATOR.search(page.body, wanted, page.stop) if wanted + size // 2 < page.stop else None
+            stop = page.stop if edge is None else edge.start(1)
+            piece.append(view[start:stop])
+            held += stop - start
+            start = stop if edge is None else edge.end()
+            if held >= size:
+                yield piece
+                piece, held = [], 0
+    if piece:
+        yield piece
+
+
+_thread = threading.local()
+
+
+def join_records(piece: Sequence[memoryview]) -> Text:
+    """Put records behind one another, in a buffer that the thread keeps: fresh memory costs as much as the cutting."""
+    size = sum(map(len, piece)) + len(piece) - 1
+    room: Text = getattr(_thread, "room", np.empty(0, np.uint8))
+    if len(room) < size:
+        room = np.frombuffer(mmap.mmap(-1, size + size // 4), np.uint8)
+        if size <= _ROOM:
+            _thread.room = room
+    at = 0
+    for part in piece:
+        if at:
+            room[at] = _COMMA
+            at += 1
+        room[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        at += len(part)
+    return room[:size]
+
+
+def cut_optimistic(text: Text) -> Lines | None:
+    """Cut at each ``},{``, in place; None if something may be nested: then the text is spoilt.
 
     Equally many ``{`` as records and no ``[``: then each ``{`` opens a record, or stands in a text.
     """
-    source = np.frombuffer(text, np.uint8)
-    lines = np.empty_like(source)
-    size = len(source)
-    found = opened = 0
-    for first in range(0, size, _BLOCK):
+    size = len(text)
+    opened = int(np.count_nonzero(text[:2] == _OPEN))  # neither is a comma between records
+    found = 0
+    here, there = np.empty(_BLOCK, np.bool_), np.empty(_BLOCK, np.bool_)
+    for first in range(2, size, _BLOCK):
         last = min(first + _BLOCK, size)
-        block = source[first:last]
-        opens = block == _OPEN
-        opened += int(np.count_nonzero(opens))
-        if (block == _LIST).any():
+        mask, also = here[: last - first], there[: last - first]
+        if np.equal(text[first:last], _LIST, out=mask).any():
             return None
-        here, stop = lines[first:last], min(last, size - 1)
-        here[:] = block
-        begin = max(first, 1)
-        comma = source[begin:stop] == _COMMA
-        comma &= source[begin - 1 : stop - 1] == _CLOSE
-        comma &= source[begin + 1 : stop + 1] == _OPEN
-        found += int(np.count_nonzero(comma))
-        # 44 - 34 = 10: a comma becomes a line feed without a branch
-        lines[begin:stop] -= comma.view(np.uint8) * np.uint8(_COMMA - _LINE_FEED)
-    return Lines(pa.py_buffer(lines), found + 1) if opened == found + 1 else None  # type: ignore[arg-type]
+        np.equal(text[first:last], _OPEN, out=mask)
+        opened += int(np.count_nonzero(mask))
+        commas = text[first - 1 : last - 1]
+        mask &= np.equal(commas, _COMMA, out=also)
+        mask &= np.equal(text[first - 2 : last - 2], _CLOSE, out=also)
+        found += int(np.count_nonzero(mask))
+        step = mask.view(np.uint8)
+        step *= np.uint8(_COMMA - _LINE_FEED)  # 44 - 34 = 10: a comma becomes a line feed without a branch
+        commas -= step
+    return Lines(pa.py_buffer(text), found + 1) if opened == found + 1 else None  # type: ignore[arg-type]
 
 
-def cut_by_quotes(text: bytes | memoryview) -> Lines | None:
+def cut_by_quotes(text: Text) -> Lines | None:
     """Cut outside of texts only, whatever the white space; None if something is nested."""
-    source = np.frombuffer(text, np.uint8)
-    outside = ~_inside_texts(source)
-    structure = np.where(outside, source, np.uint8(_QUOTE))
+    outside = ~_inside_texts(text)
+    structure = np.where(outside, text, np.uint8(_QUOTE))
     commas = [match.start(1) for match in _SEPARATOR.finditer(structure.tobytes())]
     if (structure == _LIST).any() or np.count_nonzero(structure == _OPEN) != len(commas) + 1:
         return None
-    lines = source.copy()
+    lines = text.copy()
     lines[(structure == _LINE_FEED) | (structure == _RETURN)] = _SPACE  # pretty-printed: a record is one line
     lines[commas] = _LINE_FEED
     return Lines(pa.py_buffer(lines), len(commas) + 1)  # type: ignore[arg-type]
 
 
-def _inside_texts(source: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _inside_texts(source: Text) -> npt.NDArray[np.bool_]:
     """Which bytes lie in a JSON string (its opening quote included), by the parity of quotes that are not escaped."""
     quotes = source == _QUOTE
     escapes = np.flatnonzero(source == _ESCAPE)

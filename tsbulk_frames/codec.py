@@ -10,6 +10,7 @@ Types are settled by the rule table of `tsbulk_frames.kinds`.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -17,7 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from tsbulk_frames._cut import Lines, PageBody, RawPage, cut_by_quotes, cut_optimistic, find_records, is_utf8
+from tsbulk_frames._cut import (
+    Lines,
+    PageBody,
+    RawPage,
+    cut_by_quotes,
+    cut_optimistic,
+    find_records,
+    is_utf8,
+    join_records,
+    pieces_of,
+)
 from tsbulk_frames._encode import SEPARATOR, EncodedRows, encode_rows
 from tsbulk_frames._exact import parse_json, read_exact, reason
 from tsbulk_frames.errors import DecodeError, FrameError, PageError
@@ -41,7 +52,9 @@ _BLOCK = 1 << 20
 """Arrow parses this much at a time: small enough for the processor's cache."""
 _THREADED = 16 << 20
 """From here on Arrow's own threads share one batch; smaller ones are decoded side by side by the caller."""
-_HEAD = 1 << 14
+_PIECE = 1 << 22
+"""Pages larger than this are decoded piece by piece: no buffer becomes larger, however large the pages."""
+_HEAD = 1 << 13
 """As much is looked at to learn which columns hold text."""
 _BIG_INTEGER = re.compile(rb"[:\s]-?\d{16,}\s*[,}]")
 
@@ -207,6 +220,8 @@ def unify(tables: Sequence[pa.Table]) -> pa.Table:
     if not tables:
         return pa.table({TIME: pa.array([], TIME_TYPE)})
     target = _settled(tables)
+    if all(table.schema.names == list(target) and table.schema.types == list(target.values()) for table in tables):
+        return pa.concat_tables(tables)
     parts = []
     for table in tables:
         present = set(table.column_names)
@@ -234,15 +249,28 @@ def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:
 
 def _read_plain(pages: Sequence[RawPage]) -> pa.Table | None:
     """Read by Arrow, or None if it refuses or might differ from `json`."""
-    views = [memoryview(page.body)[page.start : page.stop] for page in pages]
-    text = views[0] if len(views) == 1 else b",".join(views)
-    if not is_utf8(pa.py_buffer(text)):
-        return None
+    threaded = sum(page.stop - page.start for page in pages) >= _THREADED
+    tables = []
+    for piece in pieces_of(pages, _PIECE):
+        table = _read_piece(piece, threaded)
+        if table is None:
+            return None
+        tables.append(table)
+    if len(tables) == 1:
+        return tables[0]
+    return None if EXACT in _settled(tables).values() else unify(tables)
+
+
+def _read_piece(piece: Sequence[memoryview], threaded: bool) -> pa.Table | None:
+    """Read one piece by Arrow, or None if it refuses or might differ from `json`."""
     for cut in (cut_optimistic, cut_by_quotes):
+        text = join_records(piece)
+        if not is_utf8(pa.py_buffer(text)):  # type: ignore[arg-type]
+            return None
         lines = cut(text)
-        table = None if lines is None else _parse_lines(lines)
-        if table is not None:
-            return table if _is_exact(table, text) else None
+        table = None if lines is None else _parse_lines(lines, threaded)
+        if lines is not None and table is not None:
+            return table if _is_exact(table, lines.buffer) else None
     return None
 
 
@@ -263,7 +291,7 @@ def _first_names(lines: Lines) -> dict[str, bool]:
     return seen
 
 
-def _parse_lines(lines: Lines) -> pa.Table | None:
+def _parse_lines(lines: Lines, threaded: bool = False) -> pa.Table | None:
     """Parse by Arrow; None if it refuses, or if the lines were no list of records with a time."""
     names = _first_names(lines)
     schema = {TIME: pa.string(), **{name: pa.string() for name, text in names.items() if text}}
@@ -273,7 +301,7 @@ def _parse_lines(lines: Lines) -> pa.Table | None:
         try:
             table = pj.read_json(
                 pa.BufferReader(lines.buffer),  # type: ignore[arg-type]
-                read_options=pj.ReadOptions(block_size=blocks[0], use_threads=size >= _THREADED),
+                read_options=pj.ReadOptions(block_size=blocks[0], use_threads=threaded),
                 parse_options=pj.ParseOptions(explicit_schema=pa.schema(list(schema.items()))),
             )
         except pa.ArrowInvalid as error:
@@ -296,13 +324,14 @@ def _parse_lines(lines: Lines) -> pa.Table | None:
     return table.select(list(dict.fromkeys([*filter(present.__contains__, names), *table.column_names])))
 
 
-def _is_exact(table: pa.Table, text: bytes | memoryview) -> bool:
+def _is_exact(table: pa.Table, text: pa.Buffer) -> bool:
     """Whether Arrow read what `json` would: no NaN, no integer rounded to a float, nothing nested."""
     if any(pa.types.is_nested(kind) for kind in table.schema.types):
         return False
     floats = [column for column in table.columns if pa.types.is_floating(column.type)]
     every = pa.chunked_array([chunk for column in floats for chunk in column.chunks], pa.float64())  # one question
-    if not pc.all(pc.is_finite(every), min_count=0).as_py():
+    total = pc.sum(every).as_py()  # finite if all are; if not, maybe only the sum is too large
+    if total is not None and not math.isfinite(total) and not pc.all(pc.is_finite(every)).as_py():
         return False
     bounds = pc.min_max(every).as_py()
     low, high = bounds["min"], bounds["max"]  # type: ignore[call-overload]

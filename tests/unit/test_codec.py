@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsbulk_frames._cut import join_records, pieces_of
 from tsbulk_frames.codec import RawPage, decode_pages, split_page, unify
 from tsbulk_frames.errors import DecodeError, PageError
 from tsbulk_frames.frames import to_frame
@@ -308,6 +309,40 @@ def test_random_pages_are_read_as_json_reads_them(pages, compact, ascii_only):
         bodies.append(text.encode("utf-8", "surrogatepass") if "\ud800" not in text else body(page, compact=compact))
     raw = [split_page(text, page=n) for n, text in enumerate(bodies, 1)]
     check(decode_pages(raw), [record for page in pages for record in page])
+
+
+@given(st.lists(RECORDS | PLAIN, max_size=4), st.booleans(), st.integers(1, 200))
+@settings(max_examples=200, deadline=None)
+def test_large_pages_are_read_piece_by_piece(pages, compact, size):
+    """Wherever a page is cut for decoding, also inside of a text, no record is lost, doubled or read otherwise."""
+    raw = [split_page(body(page, compact=compact), page=n) for n, page in enumerate(pages, 1)]
+    pieces = list(pieces_of(raw, size))
+    assert all(len(piece) <= len(pages) for piece in pieces)
+    parts = [bytes(join_records(piece)) for piece in pieces]
+    inside = [page.body[page.start : page.stop] for page in raw if page.start < page.stop]
+    separator = b"," if compact else b", "  # a cut takes the white space along
+    assert b",".join(parts).replace(b", {", b",{") == b",".join(inside).replace(separator + b"{", b",{")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tsbulk_frames.codec._PIECE", size)
+        check(decode_pages(raw), [record for page in pages for record in page])
+
+
+def test_a_piece_ends_with_a_record():
+    """Pieces hold the records they were cut for: the first end at or after the size, small pages side by side."""
+    raw = [split_page(body([{"_time": TIME, "n": n} for n in range(count)])) for count in (40, 1, 1)]
+    record = len('{"_time":"2026-03-01T00:00:00Z","n":10}')
+    sizes = [sum(map(len, piece)) for piece in pieces_of(raw, 10 * record)]
+    assert max(sizes) <= 11 * record
+    assert all(10 * record <= size for size in sizes[:-1])
+    assert [len(piece) for piece in pieces_of(raw[1:], 1 << 20)] == [2]
+
+
+def test_a_table_holds_none_of_its_page():
+    """The buffer that pages are cut in is used again: nothing decoded may lie in it."""
+    first = decode([{"_time": TIME, "s": "first", "x": 1.5}] * 100)
+    decode([{"_time": TIME, "s": "other", "x": 2.5}] * 200)
+    assert set(first["s"].to_pylist()) == {"first"}
+    assert set(first["x"].to_pylist()) == {1.5}
 
 
 @given(RECORDS | PLAIN, st.data())
