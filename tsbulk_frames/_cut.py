@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -37,8 +36,6 @@ Text: TypeAlias = npt.NDArray[np.uint8]
 """Records as they came, a comma between them."""
 _BLOCK = 1 << 16
 """Cut block by block: temporaries stay in the processor's cache."""
-_ROOM = 1 << 23
-"""Largest buffer a thread keeps."""
 _COMMA, _OPEN, _CLOSE, _LIST, _QUOTE, _ESCAPE = b',{}["\\'
 _LINE_FEED, _RETURN, _SPACE = b"\n\r "
 
@@ -137,25 +134,18 @@ def pieces_of(pages: Sequence[RawPage], size: int) -> Iterator[list[memoryview]]
         yield piece
 
 
-_thread = threading.local()
-
-
 def join_records(piece: Sequence[memoryview]) -> Text:
-    """Put records behind one another, in a buffer that the thread keeps: fresh memory costs as much as the cutting."""
+    """Put records behind one another, in memory of their own: the heap would keep what several threads free by turns."""
     size = sum(map(len, piece)) + len(piece) - 1
-    room: Text = getattr(_thread, "room", np.empty(0, np.uint8))
-    if len(room) < size:
-        room = np.frombuffer(mmap.mmap(-1, size + size // 4), np.uint8)
-        if size <= _ROOM:
-            _thread.room = room
+    text = np.frombuffer(mmap.mmap(-1, size), np.uint8)
     at = 0
     for part in piece:
         if at:
-            room[at] = _COMMA
+            text[at] = _COMMA
             at += 1
-        room[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        text[at : at + len(part)] = np.frombuffer(part, np.uint8)
         at += len(part)
-    return room[:size]
+    return text
 
 
 def cut_optimistic(text: Text) -> Lines | None:

@@ -337,14 +337,6 @@ def test_a_piece_ends_with_a_record():
     assert [len(piece) for piece in pieces_of(raw[1:], 1 << 20)] == [2]
 
 
-def test_a_table_holds_none_of_its_page():
-    """The buffer that pages are cut in is used again: nothing decoded may lie in it."""
-    first = decode([{"_time": TIME, "s": "first", "x": 1.5}] * 100)
-    decode([{"_time": TIME, "s": "other", "x": 2.5}] * 200)
-    assert set(first["s"].to_pylist()) == {"first"}
-    assert set(first["x"].to_pylist()) == {1.5}
-
-
 @given(RECORDS | PLAIN, st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_split_into_pages_gives_the_same_frame(records, data):
