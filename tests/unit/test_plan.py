@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -245,6 +246,19 @@ def test_only_partitions_near_their_limit_are_counted(monkeypatch: pytest.Monkey
         assert sum(encoded) == 3_000
 
 
+def test_of_an_iterator_one_partition_is_kept() -> None:
+    """Not all of it: an iterator may be larger than memory."""
+    held = []
+
+    def tables() -> Iterator[pa.Table]:
+        for hour in range(40):
+            held.append(pa.total_allocated_bytes())
+            yield pa.table({"_time": times(40, "h")[hour : hour + 1], "p": pa.array(["x" * 1_000_000])})
+
+    assert len(survey(tables())) == 40
+    assert max(held) - held[0] < 8_000_000
+
+
 def test_files_and_disk() -> None:
     """A file each 64 MB; staging takes no more than its share and the largest partition."""
     days = [PlannedPartition(f"2026-03-{day:02d}", 1, "", "", 16, 900 * MB) for day in range(1, 4)]
@@ -356,6 +370,12 @@ def test_pieces_that_overlap_are_told() -> None:
         ("2026-03-01T00", 8),
         ("2026-03-02T00", 1),
     ]
+
+
+def test_every_piece_within_an_earlier_one_is_told() -> None:
+    """The last time so far is what a piece has to come after, not that of the piece before."""
+    pieces = [small(10), small(2, start="2026-03-01T00:00:02"), small(2, start="2026-03-01T00:00:05")]
+    assert [one.times for one in survey(pieces).problems] == [2]
 
 
 def test_the_same_in_many_pieces_is_one_problem() -> None:
