@@ -81,6 +81,7 @@ class ProblemList:
         """Take a broken rule; those that differ in nothing but counts and times are the same."""
         key = (partition, error.column, _NUMBERS.sub("#", str(error)))
         known = self._found.get(key)
+        error.__traceback__ = None  # its frames hold the data
         self._found[key] = (
             Problem(partition, error.column, error) if known is None else replace(known, times=known.times + 1)
         )

@@ -385,6 +385,7 @@ def test_the_same_in_many_pieces_is_one_problem() -> None:
         one.iloc[number % 3, 0] = np.inf
     planned = survey(pieces)
     assert [(one.column, one.times) for one in planned.problems] == [("speed", 30)]
+    assert planned.problems[0].error.__traceback__ is None
     assert "first at 2026-03-01T00:10:00Z" in messages(planned)[0]
 
 
