@@ -71,12 +71,6 @@ class _Call:
         """Whether the caller has asked to end it."""
         return self.stop is not None and self.stop.asked
 
-    def go_on(self, deadline: Deadline) -> None:
-        """End the sending of a body, between two blocks, once the time or the caller is gone."""
-        if self.stopped:
-            raise ConnectionAbortedError("the caller has left")
-        deadline.left()
-
 
 _Outcome: TypeAlias = Answer | Failure
 
@@ -345,7 +339,7 @@ class Transport:
             call.method,
             call.url,
             headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
-            data=call.body.open(lambda: call.go_on(deadline)),
+            data=call.body.open(deadline.left),
             auth=Bearer(token) if token is not None else None,
             timeout=urllib3.Timeout(deadline.left(), config.connect_timeout, config.read_timeout),  # type: ignore[arg-type]
             allow_redirects=False,

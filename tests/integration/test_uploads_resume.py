@@ -77,10 +77,12 @@ class Dock:
     def __post_init__(self) -> None:
         self._seen = len(self.site.sandbox.requests)
 
-    def put(self, query: str, body: bytes = b"") -> None:
+    def put(self, query: str, body: bytes = b"", *, etag: int | None = None) -> None:
         """Send a request of somebody else's."""
         url = f"{self.site.sandbox.url}/api/iotfile/v3/files/{self.entity}/{NAME}?{query}"
         headers = {"Authorization": f"Bearer {self.site.sandbox.token()}"}
+        if etag is not None:
+            headers["If-Match"] = str(etag)
         requests.put(url, body, headers=headers, timeout=60).raise_for_status()
         self.steps()
 
@@ -215,11 +217,14 @@ def test_a_part_of_the_wrong_size_is_sent_again(dock: Dock) -> None:
     assert dock.stored() == content_of(SIZE)
 
 
-def test_parts_of_another_content_are_found_out(dock: Dock) -> None:
-    """Same name, same sizes, other bytes: what was stored is taken back, and all is sent anew."""
-    dock.put("upload=start")
-    dock.put("part=2", content_of(PART, 2))
-    assert dock.upload().etag == 0
+@pytest.mark.parametrize("if_match", [None, 0])
+def test_parts_of_another_content_are_found_out(dock: Dock, if_match: int | None) -> None:
+    """Same name, same sizes, other bytes: what was stored is taken back, and all is sent anew, as a new file."""
+    if if_match is not None:
+        dock.site.con.files.put_file(dock.entity, NAME, b"old")
+    dock.put("upload=start", etag=if_match)
+    dock.put("part=2", content_of(PART, 2), etag=if_match)
+    dock.upload(if_match=if_match)
     steps = dock.steps()
     assert steps[steps.index("DELETE") :] == ["DELETE", *SENT, "listing"]
     assert dock.stored() == content_of(SIZE)
@@ -306,6 +311,19 @@ def test_a_completion_done_but_not_told_is_done(dock: Dock) -> None:
     assert dock.upload(resume=False).etag == 0
     assert "upload=abort" not in dock.steps()
     assert dock.stored() == content_of(SIZE)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_completion_refused_after_a_lost_answer_is_no_success(dock: Dock, other: bool) -> None:
+    """Where the service has no such file, or another."""
+    if other:
+        dock.site.con.files.put_file(dock.entity, NAME, content_of(SIZE - 1))
+    dock.site.sandbox.faults.add(
+        Fault(Drop(), "PUT", "upload=complete"), Fault(Answer(400), "PUT", "upload=complete", nth=2)
+    )
+    with pytest.raises(tsb.ServiceError):
+        dock.upload(resume=False, if_match=0 if other else None)
+    assert dock.steps()[-1] == "upload=abort"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pytest
 import requests_mock
 from wireside import Clock, Seen, Server, reply
 
-from tsbulk_frames.body import Body
+from tsbulk_frames.body import Body, FileSlice
 from tsbulk_frames.content import part_size
 from tsbulk_frames.errors import ConflictError, FrameError, NotFoundError, ProtocolError, ServiceError, TransportError
 from tsbulk_frames.files import FileServiceClient, StoredFile
@@ -421,6 +421,13 @@ def test_a_file_on_disk_is_told_in_length(
     ]
 
 
+def test_nothing_is_no_stream(tmp_path: Path) -> None:
+    """A body without bytes has no length to tell, and would be sent in chunks."""
+    (tmp_path / "a").touch()
+    for content in (b"", io.BytesIO(), FileSlice.of(tmp_path / "a")):
+        assert Body(content).open(lambda: None) == b""
+
+
 def test_each_try_begins_at_the_beginning_of_its_part(store: Store, files: FileServiceClient, tmp_path: Path) -> None:
     """Whether the one before was refused or unanswered."""
     path = tmp_path / "a.json"
@@ -449,7 +456,7 @@ def test_a_larger_file_has_larger_parts(
     monkeypatch.setattr("tsbulk_frames.content.MAX_PARTS", 3)
     path = tmp_path / "a.json"
     path.write_bytes(content_of(4 * PART + 1))
-    files.put_file("e1", "a.json", path, part_bytes=PART)
+    files.put_file("e1", "a.json", path, part_bytes=PART, max_workers=1)
     assert store.steps == ["start", "part 1", "part 2", "complete"]
     assert store.files["a.json"][0] == content_of(4 * PART + 1)
 
@@ -503,8 +510,11 @@ def test_a_named_pipe_is_a_stream(store: Store, files: FileServiceClient, tmp_pa
     assert store.files["a.json"][0] == content_of(PART + 1)
 
 
-def test_a_body_that_cannot_go_on_ends_with_the_switch(tmp_path: Path, connect: Connect) -> None:
+def test_a_body_that_cannot_go_on_ends_with_the_switch(
+    tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that stops reading holds nobody who has left, however long the timeouts."""
+    monkeypatch.setattr("tsbulk_frames.body.BLOCK", 2**26)  # more than sockets keep: sending it waits for the server
     path = tmp_path / "a.json"
     with path.open("wb") as file:
         file.truncate(64 * 2**20)
@@ -523,7 +533,8 @@ def test_a_body_that_cannot_go_on_ends_with_the_switch(tmp_path: Path, connect: 
         sending = threading.Thread(target=send, args=[connect(url, **settings)], daemon=True)
         sending.start()
         with listening.accept()[0] as taken:
-            taken.recv(1)
+            while not taken.recv(1 << 16).endswith(b"\0"):
+                pass
             stop.now()
             sending.join(60)
     assert not sending.is_alive()
