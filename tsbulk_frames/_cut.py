@@ -135,7 +135,7 @@ def pieces_of(pages: Sequence[RawPage], size: int) -> Iterator[list[memoryview]]
 
 
 def join_records(piece: Sequence[memoryview]) -> Text:
-    """Put records behind one another, in memory of their own: the heap would keep what several threads free by turns."""
+    """Put records behind one another, in memory of their own: the heap keeps what several threads free by turns."""
     size = sum(map(len, piece)) + len(piece) - 1
     text = np.frombuffer(mmap.mmap(-1, size), np.uint8)
     at = 0

@@ -124,7 +124,7 @@ class Fetch:
         heapq.heapify(self._ready)
         self._busy = 0
         self._buffered = 0
-        self._page_bytes = 0
+        self._page_bytes = _AHEAD_BYTES if bounded else 0  # of what is asked for next: not known yet
         self._failure: BaseException | None = None
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -195,6 +195,7 @@ class Fetch:
                 with self._changed:
                     self._accept(window, page)
                     self._changed.notify_all()
+                del page  # else an idle worker holds the last one
             except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
                 with self._changed:
                     self._busy -= 1

@@ -52,8 +52,8 @@ class ReadRequest:
     quality: Quality
     attrs: dict[str, object]
 
-    def source(self, series: Series, connection: Connection, stop: Stop, workers: int) -> Source:
-        """Say how to ask for the pages of one series, and which windows to begin with."""
+    def source(self, series: Series, connection: Connection, stop: Stop, pieces: int) -> Source:
+        """Say how to ask for the pages of one series, and how many windows to begin with."""
 
         def fetch(query: Query, number: int) -> RawPage:
             body, link = connection.reads.fetch_page(
@@ -68,7 +68,6 @@ class ReadRequest:
             page = split_page(body, page=number)
             return replace(page, next_record=link) if page.next_record is None and link else page
 
-        pieces = 1 if self.limit is not None else math.ceil(workers / len(self.series))
         return Source(fetch, cut_range(self.range, pieces))
 
     def shape(self, tables: Sequence[pa.Table]) -> pa.Table:
@@ -198,7 +197,9 @@ def stream_tables(
         Number of the series, and records in time order.
     """
     stop = Stop()
-    sources = [request.source(series, connection, stop, workers) for series in request.series]
+    # Far ahead of what is consumed, a window would only hold memory; with a limit nothing far ahead is wanted at all.
+    pieces = 1 if bounded or request.limit is not None else math.ceil(workers / len(request.series))
+    sources = [request.source(series, connection, stop, pieces) for series in request.series]
     if request.limit is None:
         collect = errors is not None
         with Fetch(sources, workers=workers, stop=stop, bounded=bounded, collect=collect, on_page=advance) as fetch:
