@@ -59,7 +59,7 @@ class Service:
 
 
 def even(rows: int) -> np.ndarray:
-    """Times a second apart."""
+    """Give times a second apart."""
     return START + np.arange(rows) * 1_000_000_000
 
 
