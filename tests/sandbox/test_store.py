@@ -79,6 +79,36 @@ def test_tables_of_one_write_may_come_in_pieces(
     assert stored(store) == dict(sorted({**dict.fromkeys(old, -1.0), **{ns: float(ns) for ns in times}}.items()))
 
 
+def test_what_comes_later_leaves_what_is_stored_alone(tmp_path: Path) -> None:
+    """Hour after hour is appended: no file that is there is written again."""
+    store = SeriesStore(tmp_path, leaf_rows=4)
+    for hour in range(5):
+        before = set(tmp_path.rglob("*.parquet"))
+        store.write("e", "p", table([10 * hour + at for at in range(3)]))
+        assert before < set(tmp_path.rglob("*.parquet"))
+    assert list(stored(store)) == [10 * hour + at for hour in range(5) for at in range(3)]
+
+
+def test_many_small_writes_make_few_files(tmp_path: Path) -> None:
+    """Records that come one by one still share files, at least half full."""
+    store = SeriesStore(tmp_path, leaf_rows=4)
+    for ns in range(40):
+        store.write("e", "p", table([ns]))
+    assert len(list(tmp_path.rglob("*.parquet"))) <= 20
+    assert list(stored(store)) == list(range(40))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_types_are_held_where_nothing_is_read(tmp_path: Path, rows: int) -> None:
+    """However many records come behind what is stored, a column of another type is refused."""
+    store = SeriesStore(tmp_path, leaf_rows=4)
+    store.write("e", "p", table([1, 2, 3]))
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+        store.write("e", "p", table(list(range(10, 10 + rows)), speed=["text"] * rows))
+    assert list(stored(store)) == [1, 2, 3]
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+
+
 def test_record_is_replaced_as_a_whole(tmp_path: Path) -> None:
     """A later write of the same time leaves nothing of the earlier record's other properties."""
     store = SeriesStore(tmp_path)

@@ -31,6 +31,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ from tsbulk_frames.sandbox.validation import Invalid
 __all__ = ["Job", "JobStore", "routes"]
 
 _MAX_BODY = 10_000_000
+_READERS = 2
 _NEXT: dict[str, set[str]] = {
     "SUBMITTED": {"IN_PROGRESS"},
     "IN_PROGRESS": {"SUCCESS", "ERROR"},
@@ -107,6 +109,7 @@ class JobStore:
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._worker: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
         root.mkdir(parents=True, exist_ok=True)
         for draft in root.glob("*.draft"):
             draft.unlink()
@@ -118,6 +121,7 @@ class JobStore:
         for job in self._jobs.values():
             if not job.ended:
                 self._waiting.put(job.id)
+        self._readers = ThreadPoolExecutor(_READERS, "tsbulk-sandbox-reading")
         self._worker = threading.Thread(target=self._work, name="tsbulk-sandbox-imports", daemon=True)
         self._worker.start()
 
@@ -128,6 +132,9 @@ class JobStore:
         if self._worker is not None:
             self._worker.join()
             self._worker = None
+        if self._readers is not None:
+            self._readers.shutdown(cancel_futures=True)
+            self._readers = None
 
     def create(self, request: JobRequest) -> Job:
         """Keep a checked request as a job and queue it."""
@@ -188,7 +195,7 @@ class JobStore:
         series = self._state.series
         if not series.written(request.entity, request.property_set, job.id):
             check_request(request, self._state, now=job.created)
-            tables = _Content(request, self._state, job.created, self._closing)
+            tables = _Content(request, self._state, job.created, self._closing, self._readers)
             try:
                 series.write(request.entity, request.property_set, tables, token=job.id)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -202,10 +209,13 @@ class _Closing(BaseException):
 class _Content:
     """Records of a job's files as tables, ascending over the whole job, each file within the range it claims."""
 
-    def __init__(self, request: JobRequest, state: State, now: int, closing: threading.Event) -> None:
+    def __init__(
+        self, request: JobRequest, state: State, now: int, closing: threading.Event, readers: Executor | None
+    ) -> None:
         self._request = request
         self._state = state
         self._closing = closing
+        self._readers = readers
         asset = state.assets.get(request.entity)
         if asset is None or request.property_set not in asset.aspects:
             raise Invalid(f"asset or aspect {request.entity}/{request.property_set} is gone")
@@ -229,7 +239,7 @@ class _Content:
             raise Invalid("is not there any more")
         record = 0
         with opened[1] as content:
-            for table in iter_tables(content, self._aspect):
+            for table in iter_tables(content, self._aspect, self._readers):
                 if self._closing.is_set():
                     raise _Closing
                 first, last = self._check_times(times_ns(table), record)

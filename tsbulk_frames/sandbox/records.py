@@ -1,35 +1,45 @@
 """A JSON array of flat records to checked tables, block by block in bounded memory.
 
-Two readers. The fast one hands blocks to Arrow's JSON reader with the aspect's types, and is only believed where it is
-provably exact; at the first block that it does not like, the exact one goes on from that very byte, record by
-record with the standard library's decoder: it converts JSON strings and says what is wrong, and where.
+Two readers. The fast one hands pieces to Arrow's JSON reader with the aspect's types, several at the same time, and is
+only believed where it is provably exact; at the first piece that it does not like, the exact one goes on from that
+very byte, record by record with the standard library's decoder: it converts JSON strings and says what is wrong, and
+where.
 """
 
 from __future__ import annotations
 
 import codecs
-import io
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from tsbulk_frames.sandbox.arrow import Column
+from tsbulk_frames.sandbox.arrow import Column, flat
 from tsbulk_frames.sandbox.model import Aspect, DataType
 from tsbulk_frames.sandbox.validation import Invalid, JsonValue, check_table, convert, wire_schema
 
 __all__ = ["iter_tables"]
 
-_BLOCK = 4_000_000
+_BLOCK = 1_000_000
+_AHEAD = 4
+_HEAD = 4_096
+_WHITE = b" \t\n\r"
 _BATCH = 16_384
 _MAX_RECORD = 64_000_000
 _SPACE = re.compile(r"[ \t\n\r]*")
+_nulls: Any = pa.nulls  # untyped, because the stubs want the type known
 
 
-def iter_tables(file: BinaryIO, aspect: Aspect) -> Iterator[pa.Table]:
+def iter_tables(file: BinaryIO, aspect: Aspect, pool: Executor | None = None) -> Iterator[pa.Table]:
     """Yield the records of an import file, in the order of the file.
 
     Parameters
@@ -38,6 +48,8 @@ def iter_tables(file: BinaryIO, aspect: Aspect) -> Iterator[pa.Table]:
         Read from its beginning; UTF-8.
     aspect : Aspect
         Property names and data types.
+    pool : Executor, optional
+        Threads on which pieces of the file are decoded ahead; None: all happens when a table is asked for.
 
     Yields
     ------
@@ -51,77 +63,146 @@ def iter_tables(file: BinaryIO, aspect: Aspect) -> Iterator[pa.Table]:
         Not a JSON array of flat objects, or a record that `validation.check_table` refuses; with the position of
         the record in the file. Tables before that have been given already.
     """
-    record = 0
-    reader = _FastReader(file, aspect)
-    for table in reader:
-        yield _checked(table, aspect, record)
-        record += table.num_rows
+    reader = _FastReader(file, aspect, pool)
+    yield from reader
     if reader.rest is not None:
+        record = reader.record
         for batch in _exact_batches(file, reader.rest, record):
-            yield _checked(_table(batch, aspect, record), aspect, record)
+            table = _table(batch, aspect, record)
+            try:
+                checked = check_table(table, aspect)
+            except Invalid as error:
+                raise _moved(error, record) from None
+            yield checked
             record += len(batch)
 
 
-def _checked(table: pa.Table, aspect: Aspect, record: int) -> pa.Table:
-    """Check a table; positions count from the file's first record."""
-    try:
-        return check_table(table, aspect)
-    except Invalid as error:
-        raise Invalid(error.message, record + (error.record or 0)) from None
+def _moved(error: Invalid, record: int) -> Invalid:
+    """Count the position of a bad record from the first one of the file."""
+    return Invalid(error.message, record + (error.record or 0))
 
 
 class _FastReader:
-    """Blocks through Arrow; `rest` is the undecoded text where it stopped, None when the file was read wholly.
+    """Pieces through Arrow; `rest` is the undecoded text where it stopped, None when the file was read wholly.
 
     Why it is exact: Arrow refuses unknown and repeated keys, other kinds of values than the schema's, and raw
     newlines in texts, so no ``},{`` inside of a text survives being turned into lines; and when there is just one
     such comma less than there are records, nothing but single commas stood between them.
     """
 
-    def __init__(self, file: BinaryIO, aspect: Aspect) -> None:
+    def __init__(self, file: BinaryIO, aspect: Aspect, pool: Executor | None) -> None:
         self.rest: bytes | None = None
+        self.record = 0
         self._file = file
-        self._options = pyarrow.json.ParseOptions(
-            explicit_schema=wire_schema(aspect), unexpected_field_behavior="error"
-        )
+        self._aspect = aspect
+        self._pool = pool
+        self._schema = self._expected = wire_schema(aspect)
+        self._unread = b""
+        self._stopped = False
 
     def __iter__(self) -> Iterator[pa.Table]:
-        start, held = b"[", b""
+        pieces = self._pieces()
+        ahead: deque[tuple[bytes, Callable[[], pa.Table | None]]] = deque()
         while True:
-            block = self._file.read(_BLOCK)
-            text = held + block
-            cut = text.rfind(b"},{") if block else len(text.rstrip()) - 2
-            if cut < 0 or not text.startswith(start) or not (block or text.rstrip().endswith(b"}]")):
-                break
-            table = self._parse(text[len(start) : cut + 1])
-            if table is None:
-                break
-            yield table
-            start, held = b",", text[cut + 1 :]
-            if not block:
+            for piece, stop in itertools.islice(pieces, _AHEAD - len(ahead)):
+                ahead.append((piece, self._begin(piece, stop)))
+            if not ahead:
+                self.rest = self._unread if self._stopped else None
                 return
-        self.rest = text
+            try:
+                table = ahead[0][1]()
+            except Invalid as error:
+                raise _moved(error, self.record) from None
+            if table is None:
+                self.rest = b"".join([*(piece for piece, _ in ahead), self._unread])
+                return
+            ahead.popleft()
+            yield table
+            self.record += table.num_rows
 
-    def _parse(self, text: bytes) -> pa.Table | None:
-        """Decode objects with commas between them; None unless that is certainly what they are."""
-        lines = text.replace(b"},{", b"}\n{")
-        if not text.startswith(b"{"):
+    def _pieces(self) -> Iterator[tuple[bytes, int]]:
+        """Cut the file between records: the bracket or comma before them, the records up to the place given, the end.
+
+        Where the text is none of that any more, it is left in `_unread`.
+        """
+        start = b"["
+        while True:
+            block, ended = self._file.read(_BLOCK), False
+            if len(block) < _BLOCK:
+                more = self._file.read(_BLOCK)
+                block, ended = block + more, not more
+            self._unread = text = self._unread + block
+            stop = len(text.rstrip(_WHITE)) - 1 if ended else text.rfind(b"},{") + 1
+            if not text.startswith(start) or stop <= 1 or (ended and text[stop - 1 : stop + 1] != b"}]"):
+                self._stopped = True
+                return
+            if start == b"[":
+                self._expect(text)
+            cut = len(text) if ended else stop
+            self._unread = text[cut:]
+            yield text[:cut], stop
+            if ended:
+                return
+            start = b","
+
+    def _expect(self, text: bytes) -> None:
+        """Guess the columns from the first records: Arrow spends as much time on those that never come."""
+        head = text[:_HEAD]
+        names = [name for name in self._schema.names if f'"{name}":'.encode() in head]
+        self._expected = pa.schema([self._schema.field(name) for name in names])
+
+    def _begin(self, piece: bytes, stop: int) -> Callable[[], pa.Table | None]:
+        """Decode now on another thread, or here when the result is asked for."""
+        if self._pool is None:
+            return partial(self._decode, piece, stop)
+        return self._pool.submit(self._decode, piece, stop).result
+
+    def _decode(self, piece: bytes, stop: int) -> pa.Table | None:
+        """Decode and check a piece; None unless it certainly is objects with commas between them."""
+        if not piece.startswith(b"{", 1):
             return None
+        marks = np.frombuffer(piece, np.uint8)[1:stop].copy()
+        opening = np.flatnonzero(marks[2:] == ord("{"))
+        commas = opening[(marks[opening] == ord("}")) & (marks[opening + 1] == ord(","))] + 1
+        marks[commas] = ord("\n")
         try:
-            text.isascii() or text.decode()
-            table = pyarrow.json.read_json(
-                io.BytesIO(lines),
-                read_options=pyarrow.json.ReadOptions(block_size=1 << 20),
-                parse_options=self._options,
-            )
+            piece.isascii() or piece.decode()
+            table = self._parse(marks)
         except (pa.ArrowException, UnicodeDecodeError):
             return None
-        return table.combine_chunks() if table.num_rows == text.count(b"},{") + 1 else None
+        return check_table(table, self._aspect) if table.num_rows == len(commas) + 1 else None
+
+    def _parse(self, lines: npt.NDArray[np.uint8]) -> pa.Table:
+        """Read objects, one a line, into the columns of the aspect."""
+        expected = self._expected
+        try:
+            table = _read_lines(lines, expected)
+        except pa.ArrowException:
+            if expected is self._schema:
+                raise
+            self._expected = self._schema
+            return _read_lines(lines, self._schema)
+        found = set(expected.names)
+        columns: list[Column] = [
+            flat(table[field.name]) if field.name in found else _nulls(table.num_rows, field.type)
+            for field in self._schema
+        ]
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+
+def _read_lines(lines: npt.NDArray[np.uint8], schema: pa.Schema) -> pa.Table:
+    """Let Arrow read objects of these columns and no others; as one block, on this thread."""
+    source: Any = pa.BufferReader(lines.data)  # the stubs know files only
+    return pyarrow.json.read_json(
+        source,
+        read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+    )
 
 
 def _exact_batches(file: BinaryIO, text: bytes, record: int) -> Iterator[list[dict[str, JsonValue]]]:
     """Decode record by record from `text` on, which begins with the array's bracket or with a comma."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer)
     source = _Source(file, text)
     batch: list[dict[str, JsonValue]] = []
     opening = record == 0
@@ -203,6 +284,18 @@ class _Source:
         except UnicodeDecodeError as error:
             raise Invalid(f"the file is not UTF-8: {error.reason}") from None
         self._at = 0
+
+
+class _MinusZero(int):
+    """``-0``: zero for an integer, ``-0.0`` for a DOUBLE."""
+
+    def __float__(self) -> float:
+        return -0.0
+
+
+def _integer(text: str) -> int:
+    """Keep the sign of zero, as Arrow does."""
+    return _MinusZero() if text == "-0" else int(text)
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:

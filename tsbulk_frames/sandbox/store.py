@@ -3,7 +3,8 @@
 A leaf holds the records of one stretch of time, never more than `LEAF_ROWS` or `LEAF_BYTES`, and no two overlap. A
 write puts its records into the leaves they belong to, splits what has grown too large (as the leaves of a B-tree),
 writes the new files, and then replaces the index by renaming: until then nobody sees anything of it, afterwards
-everybody sees all of it. A process that is killed leaves either the old index or the new one; files that no index
+everybody sees all of it. Records behind a leaf that fill half of one are a leaf of their own, so what is imported hour
+after hour is written once. A process that is killed leaves either the old index or the new one; files that no index
 names are removed when the series is opened again. Only a loss of power may lose the last writes: nothing is synced.
 """
 
@@ -64,6 +65,20 @@ class _Series:
     folder: Path
     index: _Index
     writing: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class _Slot:
+    """A leaf with what a write puts there: `leaf` as long as it need not be read, `fresh` is later than all of it."""
+
+    leaf: Leaf | None
+    fresh: pa.Table | None = None
+
+    def let_go(self) -> Iterator[Leaf]:
+        """Leave the leaf as it is."""
+        leaf, self.leaf = self.leaf, None
+        if leaf is not None:
+            yield leaf
 
 
 class SeriesStore:
@@ -261,8 +276,8 @@ class SeriesStore:
     def _merge(self, leaves: Sequence[Leaf], tables: Iterable[pa.Table]) -> Iterator[Leaf | pa.Table]:
         """Leaves that no record falls into as they are, the others as tables of the right size, in order of time."""
         slots: Sequence[Leaf | None] = leaves or [None]
-        at, pending = 0, None
-        for table in tables:
+        at, slot = 0, _Slot(slots[0])
+        for table in self._gathered(tables):
             rest = table
             while rest.num_rows:
                 stop = rest.num_rows
@@ -270,30 +285,53 @@ class SeriesStore:
                     stop = int(np.searchsorted(times_ns(rest), leaves[at + 1].first))
                 mine, rest = rest.slice(0, stop), rest.slice(stop)
                 if stop:
-                    pending = _replace(self._load(slots[at]) if pending is None else pending, mine)
-                    settled = int(np.searchsorted(times_ns(pending), times_ns(mine)[-1], "right"))
-                    rows = self._rows_per_leaf(pending)
-                    while settled >= 2 * rows:  # what comes later cannot reach back to these
-                        yield pending.slice(0, rows)
-                        pending, settled = pending.slice(rows), settled - rows
+                    yield from self._put(slot, mine)
                 if rest.num_rows:
-                    yield from self._close(slots[at], pending)
-                    at, pending = at + 1, None
-        yield from self._close(slots[at], pending)
+                    yield from self._close(slot)
+                    at, slot = at + 1, _Slot(slots[at + 1])
+        yield from self._close(slot)
         yield from leaves[at + 1 :]
 
-    def _load(self, leaf: Leaf | None) -> pa.Table | None:
-        """Read what a slot already holds."""
-        return None if leaf is None else self.read(leaf)
+    def _gathered(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Put small tables together, because joining them to what is stored costs the same for one as for many."""
+        parts, rows, size = list[pa.Table](), 0, 0
+        for table in tables:
+            parts.append(table)
+            rows, size = rows + table.num_rows, size + table.nbytes
+            if rows >= self._leaf_rows or size >= LEAF_BYTES:
+                yield concat(parts)
+                parts, rows, size = [], 0, 0
+        if parts:
+            yield concat(parts)
 
-    def _close(self, leaf: Leaf | None, pending: pa.Table | None) -> Iterator[Leaf | pa.Table]:
+    def _put(self, slot: _Slot, mine: pa.Table) -> Iterator[Leaf | pa.Table]:
+        """Add records to a slot, and let go of full pieces that what comes later cannot reach back to."""
+        times = times_ns(mine)
+        if slot.leaf is not None and slot.fresh is None:
+            if times[0] > slot.leaf.last:
+                _check_types(slot.leaf, mine)
+            else:
+                slot.fresh = self.read(slot.leaf)
+                slot.leaf = None
+        slot.fresh = _replace(slot.fresh, mine)
+        settled = int(np.searchsorted(times_ns(slot.fresh), times[-1], "right"))
+        rows = self._rows_per_leaf(slot.fresh)
+        while settled >= 2 * rows:
+            yield from slot.let_go()
+            yield slot.fresh.slice(0, rows)
+            slot.fresh, settled = slot.fresh.slice(rows), settled - rows
+
+    def _close(self, slot: _Slot) -> Iterator[Leaf | pa.Table]:
         """End a slot: itself when nothing fell into it, else its records in even pieces, at least half full."""
-        if pending is not None:
-            pieces = math.ceil(pending.num_rows / self._rows_per_leaf(pending))
-            bounds = [pending.num_rows * piece // pieces for piece in range(pieces + 1)]
-            yield from (pending.slice(low, high - low) for low, high in itertools.pairwise(bounds))
-        elif leaf is not None:
-            yield leaf
+        fresh = slot.fresh
+        if fresh is None or 2 * fresh.num_rows >= self._rows_per_leaf(fresh):
+            yield from slot.let_go()
+        elif slot.leaf is not None:
+            fresh = concat([self.read(slot.leaf), fresh])
+        if fresh is not None:
+            pieces = math.ceil(fresh.num_rows / self._rows_per_leaf(fresh))
+            bounds = [fresh.num_rows * piece // pieces for piece in range(pieces + 1)]
+            yield from (fresh.slice(low, high - low) for low, high in itertools.pairwise(bounds))
 
     def _rows_per_leaf(self, table: pa.Table) -> int:
         """How many records of this kind a file may hold."""
@@ -311,10 +349,17 @@ def _replace(old: pa.Table | None, new: pa.Table) -> pa.Table:
     return both.take(np.argsort(times_ns(both), kind="stable"))
 
 
+def _check_types(leaf: Leaf, table: pa.Table) -> None:
+    """Refuse columns of other types than those of the leaf, as joining them would."""
+    pa.unify_schemas([pq.read_schema(leaf.path), table.schema], promote_options="default")
+
+
 def _write_leaf(folder: Path, table: pa.Table) -> Leaf:
     """Write a new file; its name is never used again, so it may be cached by name."""
     path = folder / f"{uuid4().hex}.parquet"
-    pq.write_table(table, path, compression="lz4", row_group_size=table.num_rows, version="2.6")
+    pq.write_table(
+        table, path, compression="none", use_dictionary=False, write_statistics=False, row_group_size=table.num_rows
+    )
     times = times_ns(table)
     return Leaf(path, int(times[0]), int(times[-1]), table.num_rows)
 
