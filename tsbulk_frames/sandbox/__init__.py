@@ -46,12 +46,22 @@ Import jobs
 - Answered with 201 and an object. What the request and the sizes tell is refused at creation: 400, an unknown asset or
   aspect 404; what only the content tells ends the job in ERROR. Jobs run one after the other.
 - Files are read when the job runs; the age of records is reckoned from its creation.
+- How long a job keeps its progress back, and whether all end in ERROR: `Rules.job_seconds`, `Rules.job_error`.
 - Which day or hour owns the record at its border: `Rules.closed`. Sizes are summed per job, not over several jobs.
 - Files are named in order of time; gaps between them are accepted.
 - A later record of the same ``_time`` replaces the earlier one as a whole.
 - A record without a value is refused, a quality code without its value is kept; a key that comes twice is refused.
 - JSON ``null`` is a missing value; an empty text is a value of STRING and BIG_STRING, else a missing value. ``1.0`` and
   ``1e3`` are refused for INT and LONG; texts are counted in code points; a TIMESTAMP stays the text it came as.
+
+Trouble
+
+- None by itself; `Faults` bring it, by a script or at random from a seed: statuses with any body, connections that are
+  reset, closed, cut, slow or silent, tokens that end, listings that lag, parts that are lost, jobs that are stuck or
+  fail, and every form an answer has been published in.
+- A refused connection is played by one that is accepted and reset before the request is read; a reset of a connection
+  that was used before looks the same as one of a new one.
+- Random trouble never harms what was taken: a job that fails imports nothing, stored records stay.
 
 Reading
 
@@ -64,9 +74,48 @@ Reading
 - Ordinary service: ``from`` and ``to`` may be left out, the range is not limited, PUT takes records in any order.
 """
 
-from tsbulk_frames.sandbox.faults import Fault, Faults
+from tsbulk_frames.sandbox.faults import (
+    KINDS,
+    Action,
+    Answer,
+    Bend,
+    Cut,
+    Delay,
+    Drip,
+    Drop,
+    Fault,
+    Faults,
+    Hang,
+    Injection,
+    Kind,
+    Reply,
+    Revoke,
+    Rewrite,
+    Throttle,
+)
 from tsbulk_frames.sandbox.gate import RequestRecord
 from tsbulk_frames.sandbox.gateway import Sandbox
 from tsbulk_frames.sandbox.model import Rules
 
-__all__ = ["Fault", "Faults", "RequestRecord", "Rules", "Sandbox"]
+__all__ = [
+    "KINDS",
+    "Action",
+    "Answer",
+    "Bend",
+    "Cut",
+    "Delay",
+    "Drip",
+    "Drop",
+    "Fault",
+    "Faults",
+    "Hang",
+    "Injection",
+    "Kind",
+    "Reply",
+    "RequestRecord",
+    "Revoke",
+    "Rewrite",
+    "Rules",
+    "Sandbox",
+    "Throttle",
+]

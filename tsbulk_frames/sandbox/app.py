@@ -44,4 +44,5 @@ def build_app(
     )
     services.router.redirect_slashes = False
     guarded = Authorized(services, tokens=issuer, clock=state.clock)
-    return Recorded(SlowLine(Injected(guarded, faults), latency=latency, bandwidth=bandwidth))
+    troubled = Injected(guarded, faults, clock=state.clock, revoke=issuer.revoke)
+    return Recorded(SlowLine(troubled, latency=latency, bandwidth=bandwidth))

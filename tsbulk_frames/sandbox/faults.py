@@ -1,4 +1,4 @@
-"""Injected trouble: a script of what shall go wrong, for which request, and how often.
+"""Injected trouble: what shall go wrong, for which request and how often; by a script, at random, or both.
 
 A fault stands between the network and the handlers, so neither knows of it::
 
@@ -8,224 +8,72 @@ A fault stands between the network and the handlers, so neither knows of it::
         Fault(Cut(1000), "GET", r"/iottsbulk/", nth=3),                         # the third page breaks off
         Fault(Rewrite(next_as_link), "GET", r"/iottsbulk/.*/timeseries", times=None),
     ])
+    Faults(seed=7, rate=0.1)                                                    # every tenth request, anything
+    Faults(seed=7, rate=0.3, kinds=["502 done", "done, not told"])
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
+import random
 import re
+import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from starlette.responses import Response
-
-from tsbulk_frames.sandbox.server import connection
+from tsbulk_frames.sandbox.chances import KINDS, Kind, check_kinds, route_of
+from tsbulk_frames.sandbox.trouble import (
+    REVOKE,
+    Action,
+    Answer,
+    Bend,
+    Cut,
+    Delay,
+    Drip,
+    Drop,
+    Hang,
+    Reply,
+    Revoke,
+    Rewrite,
+    Throttle,
+)
+from tsbulk_frames.sandbox.variants import (
+    job_in_list,
+    next_as_link,
+    next_elsewhere,
+    old_job_names,
+)
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
+    "KINDS",
     "Action",
     "Answer",
+    "Bend",
     "Cut",
     "Delay",
+    "Drip",
     "Drop",
     "Fault",
     "Faults",
+    "Hang",
     "Injected",
     "Injection",
+    "Kind",
     "Reply",
+    "Revoke",
     "Rewrite",
+    "Throttle",
     "job_in_list",
     "next_as_link",
     "next_elsewhere",
     "old_job_names",
 ]
-
-
-_LOOK_SECONDS = 0.05
-
-
-class Action(Protocol):
-    """What a fault does to one request; it may call `app`, the untroubled rest of the sandbox."""
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or leave it unanswered."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Answer this instead of doing the work.
-
-    Parameters
-    ----------
-    status : int
-        HTTP status.
-    body : str or bytes or dict or list
-        A dict or list becomes JSON.
-    headers : mapping
-        For example ``{"Retry-After": "1"}``.
-    """
-
-    status: int
-    body: str | bytes | dict[str, Any] | list[Any] = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        structured = isinstance(self.body, dict | list)
-        content = json.dumps(self.body) if isinstance(self.body, dict | list) else self.body
-        media_type = "application/json" if structured else "text/html"
-        await Response(content, self.status, dict(self.headers), media_type)(scope, receive, send)
-
-
-@dataclass(frozen=True)
-class Delay:
-    """Wait, then do the work as usual."""
-
-    seconds: float
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self.seconds
-        while (left := due - loop.time()) > 0:
-            if connection(scope).is_closing():  # a client that gave up need not be waited for
-                await _gone(receive)
-                return
-            await asyncio.sleep(min(left, _LOOK_SECONDS))
-        await app(scope, receive, send)
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Close the connection without a word: before the work is done, or after it (done, but not told)."""
-
-    after_work: bool = False
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if self.after_work:
-            await app(scope, receive, _swallow)
-        connection(scope).abort()
-        await _gone(receive)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Do the work, announce the whole answer, send its first `size` bytes and close the connection."""
-
-    size: int
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        reply = await Reply.of(app, scope, receive)
-        await send(reply.start())
-        await send({"type": "http.response.body", "body": reply.body[: self.size], "more_body": True})
-        connection(scope).close()  # unlike abort: what was sent so far still arrives
-        await _gone(receive)
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """Do the work, then let `change` alter the answer; a JSON answer comes parsed as ``reply.json``."""
-
-    change: Callable[[Reply], None]
-
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        reply = await Reply.of(app, scope, receive)
-        self.change(reply)
-        await send(reply.start())
-        await send({"type": "http.response.body", "body": reply.body})
-
-
-@dataclass
-class Reply:
-    """A whole answer, to be altered in place.
-
-    Attributes
-    ----------
-    status : int
-        HTTP status.
-    headers : dict
-        Names in lower case; ``content-length`` follows `body` by itself.
-    body : bytes
-        As it is sent.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @classmethod
-    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
-        """Keep back what `app` answers."""
-        reply = cls(500, {}, b"")
-        chunks: list[bytes] = []
-
-        async def keep(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                reply.status = message["status"]
-                reply.headers = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in message["headers"]}
-            else:
-                chunks.append(bytes(message.get("body", b"")))
-
-        await app(scope, receive, keep)
-        reply.body = b"".join(chunks)
-        return reply
-
-    @property
-    def json(self) -> Any:
-        """The body, parsed; assign to replace it. None when it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
-
-    @json.setter
-    def json(self, document: object) -> None:
-        self.body = json.dumps(document, ensure_ascii=False).encode()
-
-    def start(self) -> Message:
-        """First ASGI message, its length right again."""
-        headers = dict(self.headers)
-        if self.status not in (204, 304):
-            headers["content-length"] = str(len(self.body))
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        return {"type": "http.response.start", "status": self.status, "headers": raw}
-
-
-def job_in_list(reply: Reply) -> None:
-    """Answer a job as the only element of a list, as some versions of the service do."""
-    if isinstance(reply.json, dict):
-        reply.json = [reply.json]
-
-
-def old_job_names(reply: Reply) -> None:
-    """Answer a job under the field names of older versions: ``jobId``, ``jobStartTime``, ``jobLastModified``."""
-    names = {"id": "jobId", "startTime": "jobStartTime", "lastModified": "jobLastModified"}
-    if isinstance(reply.json, dict):
-        reply.json = {names.get(name, name): value for name, value in reply.json.items()}
-
-
-def next_elsewhere(reply: Reply) -> None:
-    """Give ``nextRecord`` a wrong host and the path of another service: only its query is to be trusted."""
-    page = reply.json
-    if isinstance(page, dict) and page.get("nextRecord"):
-        wrong = re.sub(r"^https?://[^/]+", "https://gateway.eu1.mindsphere.example", page["nextRecord"])
-        reply.json = page | {"nextRecord": wrong.replace("/iottsbulk/", "/iottimeseries/")}
-
-
-def next_as_link(reply: Reply) -> None:
-    """Announce the next page in a ``Link`` header, with no ``nextRecord`` in the body."""
-    page = reply.json
-    if isinstance(page, dict) and page.get("nextRecord"):
-        reply.headers["link"] = f'<{page["nextRecord"]}>; rel="next"'
-        reply.json = {name: value for name, value in page.items() if name != "nextRecord"}
 
 
 @dataclass(frozen=True)
@@ -264,48 +112,121 @@ class Fault:
 
 @dataclass(frozen=True)
 class Injection:
-    """One request that was troubled."""
+    """One request that was troubled.
+
+    Attributes
+    ----------
+    method, target : str
+        The request: decoded path, with ``?`` and the query if there is one.
+    action : Action
+        What was done to it.
+    kind : str
+        Name of the kind, when it was hit at random; else the status of an `Answer`, or the action's own name.
+    number : int
+        Of the request among all that came in, from 1.
+    time : float
+        Epoch seconds by the sandbox's clock.
+    """
 
     method: str
     target: str
     action: Action
+    kind: str
+    number: int
+    time: float
 
 
 class Faults:
     """What shall go wrong in one sandbox.
 
-    Every fault counts its own matching requests; of several that are due, the first in the script acts.
+    Every fault of the script counts its own matching requests; of several that are due, the first acts. A request that
+    none of them hits is hit at random, with the probability `rate`, by one of the `kinds` that can hit such a request.
 
     Parameters
     ----------
-    script : sequence of Fault
-        Checked in this order.
+    faults : sequence of Fault
+        The script, checked in this order.
+    seed : int or None
+        Of the random trouble; None: one is drawn, and can be read and used again.
+    rate : float
+        Probability from 0 to 1 that a request is hit at random.
+    kinds : collection of str or Kind, optional
+        What may be drawn: names of `KINDS`, or kinds of one's own. Default: all of them.
 
     Attributes
     ----------
-    log : list of Injection
-        What was injected, in order.
+    seed : int
+        See above.
+    rate : float
+        Can be set at any time: 0 ends the random trouble.
+
+    Notes
+    -----
+    Reproducible means: what becomes of the n-th request of a route (``PUT file``, ``GET job``, see
+    `tsbulk_frames.sandbox.chances.route_of`) depends on `seed`, `rate`, `kinds`, the route and n alone. Requests of
+    other routes, threads and time change nothing in it. Which of several requests under way at the same time is the
+    n-th of its route is up to the client and its threads; with one thread all is the same again.
 
     Examples
     --------
+    >>> from tsbulk_frames.sandbox import Answer, Fault, Faults
     >>> faults = Faults([Fault(Answer(503), "GET", r"/assets/")])
     >>> faults.choose("GET", "/api/assetmanagement/v3/assets/root").status
     503
     >>> faults.choose("GET", "/api/assetmanagement/v3/assets/root") is None
     True
+    >>> one, other = (Faults(seed=7, rate=0.5) for _ in range(2))
+    >>> [one.choose("GET", "/a") for _ in range(20)] == [other.choose("GET", "/a") for _ in range(20)]
+    True
     """
 
-    def __init__(self, script: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self,
+        faults: Sequence[Fault] = (),
+        *,
+        seed: int | None = None,
+        rate: float = 0.0,
+        kinds: Collection[str | Kind] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
-        self._script = [(fault, [0]) for fault in script]
-        self.log: list[Injection] = []
+        self._script = [(fault, [0]) for fault in faults]
+        self._kinds = check_kinds(kinds)
+        self._routes: Counter[str] = Counter()
+        self._log: list[Injection] = []
+        self._number = 0
+        self.seed = secrets.randbits(32) if seed is None else seed
+        self.rate = rate
+
+    def __repr__(self) -> str:
+        return f"Faults({len(self._script)} scripted, seed={self.seed}, rate={self.rate})"
+
+    @property
+    def rate(self) -> float:
+        """Probability that a request is hit at random."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate={rate} is no probability; give a number from 0 to 1")
+        self._rate = rate
+
+    @property
+    def log(self) -> list[Injection]:
+        """What was injected so far, in order."""
+        with self._lock:
+            return list(self._log)
+
+    def counts(self) -> dict[str, int]:
+        """Tell how often each kind was injected so far, the most frequent first."""
+        return dict(Counter(one.kind for one in self.log).most_common())
 
     def add(self, *faults: Fault) -> None:
         """Append to the script of a running sandbox."""
         with self._lock:
             self._script.extend((fault, [0]) for fault in faults)
 
-    def choose(self, method: str, target: str) -> Action | None:
+    def choose(self, method: str, target: str, *, now: float | None = None) -> Action | None:
         """Decide what happens to this request, and note it; None: nothing.
 
         Parameters
@@ -314,43 +235,80 @@ class Faults:
             In capitals.
         target : str
             Decoded path, with ``?`` and the query as sent if there is one.
+        now : float, optional
+            Epoch seconds for the log. Default: the time of this machine.
         """
-        chosen: Action | None = None
         with self._lock:
-            for fault, seen in self._script:
-                if not fault.matches(method, target):
-                    continue
-                seen[0] += 1
-                due = fault.nth <= seen[0] and (fault.times is None or seen[0] < fault.nth + fault.times)
-                if due and chosen is None:
-                    chosen = fault.action
+            self._number += 1
+            chosen, kind = self._scripted(method, target), ""
+            drawn = self._drawn(route_of(method, *target.split("?", 1)))  # counts, whatever the script says
+            if chosen is None and drawn is not None:
+                kind, chosen = drawn
             if chosen is not None:
-                self.log.append(Injection(method, target, chosen))
+                at = time.time() if now is None else now
+                self._log.append(Injection(method, target, chosen, kind or _name(chosen), self._number, at))
         return chosen
+
+    def _scripted(self, method: str, target: str) -> Action | None:
+        """Count the request, and give what the script has for it."""
+        chosen: Action | None = None
+        for fault, seen in self._script:
+            if not fault.matches(method, target):
+                continue
+            seen[0] += 1
+            due = fault.nth <= seen[0] and (fault.times is None or seen[0] < fault.nth + fault.times)
+            if due and chosen is None:
+                chosen = fault.action
+        return chosen
+
+    def _drawn(self, route: str) -> tuple[str, Action] | None:
+        """Count the request, and draw what happens to it."""
+        self._routes[route] += 1
+        draw = random.Random(f"{self.seed}/{route}/{self._routes[route]}")  # noqa: S311 (to be repeated, not secret)
+        if draw.random() >= self._rate:
+            return None
+        kinds = [kind for kind in self._kinds if kind.hits(route)]
+        if not kinds:
+            return None
+        kind = draw.choice(kinds)
+        return kind.name, kind.make(draw)
 
 
 class Injected:
-    """ASGI layer that lets `faults` act."""
+    """ASGI layer that lets `faults` act.
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    Parameters
+    ----------
+    app : ASGI application
+        The untroubled rest.
+    faults : Faults
+        What acts.
+    clock : callable
+        Epoch seconds, for the log.
+    revoke : callable
+        Makes all tokens worthless.
+    """
+
+    def __init__(self, app: ASGIApp, faults: Faults, *, clock: Callable[[], float], revoke: Callable[[], None]) -> None:
         self._app = app
         self._faults = faults
+        self._clock = clock
+        self._revoke = revoke
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         query = scope["query_string"].decode("latin-1")
-        action = self._faults.choose(scope["method"], scope["path"] + (f"?{query}" if query else ""))
+        target = scope["path"] + (f"?{query}" if query else "")
+        action = self._faults.choose(scope["method"], target, now=self._clock())
         if action is None:
             await self._app(scope, receive, send)
         else:
+            scope["extensions"][REVOKE] = {"revoke": self._revoke}
             await action(self._app, scope, receive, send)
 
 
-async def _swallow(_: Message) -> None:
-    """Where an answer goes that nobody is told."""
-
-
-async def _gone(receive: Receive) -> None:
-    """Wait until the server has seen the connection end, or it would try to answer on it."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _name(action: Action) -> str:
+    """Name an action of a script for the log."""
+    if isinstance(action, Answer):
+        return str(action.status)
+    return str(getattr(action, "__name__", type(action).__name__)).lower()

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from tsbulk_frames.sandbox.bodies import iter_body
 from tsbulk_frames.sandbox.files import FileInfo, StoredFile, check_match
 from tsbulk_frames.sandbox.listing import parse_filter, parse_order
+from tsbulk_frames.sandbox.model import rules_of
 from tsbulk_frames.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class _FileService:
         order = parse_order(query.get("order", ""))
         limit = _whole(query.get("limit"), "limit", default=_MAX_LISTED, least=1, most=_MAX_LISTED)
         offset = _whole(query.get("offset"), "offset", default=0, least=0, most=2**62)
-        horizon = self._state.clock() - self._state.rules.listing_lag
+        horizon = self._state.clock() - rules_of(request.scope, self._state.rules).listing_lag
         where, values = f"({where}) AND created <= ?", [*values, horizon]
         files = self._files.select(entity, where, values, order, limit=limit, offset=offset)
         headers = {}

@@ -48,7 +48,7 @@ from starlette.routing import Route
 from tsbulk_frames.sandbox.arrow import times_ns
 from tsbulk_frames.sandbox.bodies import read_body
 from tsbulk_frames.sandbox.jobrules import ImportFile, JobRequest, check_request, check_span, is_edge, parse_request
-from tsbulk_frames.sandbox.model import State
+from tsbulk_frames.sandbox.model import Rules, State, rules_of
 from tsbulk_frames.sandbox.moments import NS, format_ns
 from tsbulk_frames.sandbox.records import iter_tables
 from tsbulk_frames.sandbox.refusals import Refusal
@@ -78,6 +78,10 @@ class Job:
     modified: int
     status: str = "SUBMITTED"
     message: str = ""
+    seconds: float = 0.0
+    """How long its progress is kept back."""
+    error: str = ""
+    """What it is to end with, whatever it holds."""
 
     def step(self, status: str, *, now: int, message: str = "") -> Job:
         """Give the job after a legal step."""
@@ -136,11 +140,19 @@ class JobStore:
             self._readers.shutdown(cancel_futures=True)
             self._readers = None
 
-    def create(self, request: JobRequest) -> Job:
+    def create(self, request: JobRequest, rules: Rules) -> Job:
         """Keep a checked request as a job and queue it."""
         now = self._now()
         with self._changing:
-            job = Job(uuid4().hex, len(self._jobs), request, created=now, modified=now)
+            job = Job(
+                uuid4().hex,
+                len(self._jobs),
+                request,
+                created=now,
+                modified=now,
+                seconds=rules.job_seconds,
+                error=rules.job_error,
+            )
             self._keep(job)
             self._waiting.put(job.id)
         return job
@@ -148,10 +160,9 @@ class JobStore:
     def get(self, job_id: str) -> Job | None:
         """Give a job as it may be seen: the rule `job_seconds` keeps its progress back."""
         job = self._jobs.get(job_id)
-        seconds = self._state.rules.job_seconds
-        if job is None or seconds <= 0:
+        if job is None or job.seconds <= 0:
             return job
-        half = int(seconds * NS) // 2
+        half = int(job.seconds * NS) // 2
         age = self._now() - job.created
         if age < half:
             return replace(job, status="SUBMITTED", message="", modified=job.created)
@@ -179,6 +190,8 @@ class JobStore:
                 self._keep(job)
             try:
                 self._run(job)
+            except _Failing as error:
+                job = job.step("ERROR", now=self._now(), message=str(error))
             except _Closing:
                 return
             except Invalid as error:
@@ -195,11 +208,17 @@ class JobStore:
         series = self._state.series
         if not series.written(request.entity, request.property_set, job.id):
             check_request(request, self._state, now=job.created)
+            if job.error:
+                raise _Failing(job.error)
             tables = _Content(request, self._state, job.created, self._closing, self._readers)
             try:
                 series.write(request.entity, request.property_set, tables, token=job.id)
             except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
                 raise Invalid(f"the records do not fit to what is stored: {error}") from None
+
+
+class _Failing(Exception):
+    """A job is to end in ERROR by the rule `job_error`."""
 
 
 class _Closing(BaseException):
@@ -279,7 +298,7 @@ def routes(state: State, jobs: JobStore) -> list[Route]:
             check_request(wanted, state, now=int(state.clock() * NS))
         except Invalid as error:
             raise Refusal(400, str(error)) from None
-        job = jobs.create(wanted)
+        job = jobs.create(wanted, rules_of(request.scope, state.rules))
         url = request.url
         location = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}/{job.id}"
         return JSONResponse(_describe(job), status_code=201, headers={"Location": location})

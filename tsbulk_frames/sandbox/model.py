@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from tsbulk_frames.sandbox.registry import AssetStore
     from tsbulk_frames.sandbox.store import SeriesStore
 
-__all__ = ["Aspect", "Asset", "DataType", "Rules", "State", "TwinName", "Variable"]
+__all__ = ["BENT", "Aspect", "Asset", "DataType", "Rules", "State", "TwinName", "Variable", "rules_of"]
+
+BENT = "sandbox.rules"
+"""Extension of a request's scope: the rules that are otherwise for it."""
 
 DataType = Literal["BOOLEAN", "INT", "LONG", "DOUBLE", "STRING", "BIG_STRING", "TIMESTAMP"]
 TwinName = Literal["performance", "simulation"]
@@ -74,6 +77,8 @@ class Rules:
     job_seconds : float
         How long a job stays SUBMITTED and then IN_PROGRESS (half each) by the sandbox's clock; its work is done
         in any case. 0: it ends as soon as its work is done.
+    job_error : str
+        Every job ends in ERROR with this message, and imports nothing; empty: jobs end as they should.
     token_seconds : float
         How long a token lives.
     max_body_bytes : int
@@ -99,6 +104,7 @@ class Rules:
     max_day_bytes: int = 1_000_000_000
     page_records: int | None = None
     job_seconds: float = 0.0
+    job_error: str = ""
     token_seconds: float = 30 * 60.0
     max_body_bytes: int = 1_000_000_000
     min_part_bytes: int = 5_000_000
@@ -107,6 +113,12 @@ class Rules:
     multipart_etag: bool = False
     listing_lag: float = 0.0
     variables_under: Literal["variables", "aspectType"] = "variables"
+
+
+def rules_of(scope: Mapping[str, Any], rules: Rules) -> Rules:
+    """Rules for one request: those of the sandbox, unless a fault bends them."""
+    bent = scope.get("extensions", {}).get(BENT)
+    return replace(rules, **bent) if bent else rules
 
 
 @dataclass(frozen=True)

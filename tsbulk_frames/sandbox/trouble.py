@@ -1,4 +1,4 @@
-"""What can go wrong with one request: actions that stand between the network and the handlers, which know nothing of it.
+"""What can go wrong with one request: actions between the network and the handlers, which know nothing of them.
 
 Each does only what the real service, its gateway or the way there may do as well. All end when their client leaves.
 """
@@ -106,7 +106,10 @@ class Throttle:
             headers["Retry-After"] = str(self.seconds)
             if self.date:
                 now = time.time()
-                headers = {"Retry-After": formatdate(now + self.seconds, usegmt=True), "Date": formatdate(now, usegmt=True)}
+                headers = {
+                    "Retry-After": formatdate(now + self.seconds, usegmt=True),
+                    "Date": formatdate(now, usegmt=True),
+                }
         body = {"errors": [{"code": "mdsp.TooManyRequests", "message": "rate limit exceeded"}]}
         await Answer(429, body, headers)(app, scope, receive, send)
 
