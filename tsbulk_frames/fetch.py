@@ -283,7 +283,7 @@ class Fetch:
         """Send the pages held to a decoder (lock held)."""
         pages, window.pages = window.pages, []
         size, window.held = window.held, 0
-        future = self._decoders.submit(decode_chain, pages)
+        future = self._decoders.submit(_decode_and_return if self._bounded else decode_chain, pages)
         if not self._bounded:
             future.add_done_callback(lambda _: self._release(size))
         window.tables.append((future, size, pages[0].number))
@@ -293,6 +293,13 @@ class Fetch:
         with self._changed:
             self._buffered -= size
             self._changed.notify_all()
+
+
+def _decode_and_return(pages: Sequence[RawPage]) -> pa.Table:
+    """Decode, and give back what the parser needed on the way: each thread has a store of its own."""
+    table = decode_chain(pages)
+    pa.default_memory_pool().release_unused()
+    return table
 
 
 def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = None) -> Iterator[pa.Table]:
