@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,25 @@ def partly(site: Site, entity: str, manifest: Path, frame: pd.DataFrame | Path) 
 def counts(site: Site) -> tuple[int, int]:
     """Count uploads and jobs asked for."""
     return len(site.asked("PUT", "/files/")), len(site.asked("POST", "/importJobs"))
+
+
+def interrupt(arena: Arena, order: dict[str, Any], request: str) -> dict[str, Any]:
+    """Run an order in an interpreter of its own, and interrupt it while it waits for an answer."""
+    arena.watch.begin(None)
+    arena.watch.hold(request)
+    try:
+        command = [sys.executable, str(CHILD), "once"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(order).encode())
+            process.stdin.close()
+            assert arena.watch.held.wait(60), f"no {request} came"
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+    finally:
+        arena.watch.release()
+    outcome: dict[str, Any] = json.loads(Path(order["outcome"]).read_text())
+    return outcome
 
 
 @pytest.fixture
@@ -315,24 +335,11 @@ def test_a_full_disk_is_told_and_survived(arena: Arena) -> None:
 
 
 def test_an_interrupt_ends_at_once_and_can_be_gone_on_with(arena: Arena) -> None:
-    """Ctrl-C of a real process that is waiting for an answer: over in a moment, resumable."""
+    """Ctrl-C of a real process that is waiting for an answer: over in a moment, and it tells how to go on."""
     order = arena.order(Case())
-    arena.watch.begin(None)
-    arena.watch.hold("PUT file")
-    try:
-        with subprocess.Popen(
-            [sys.executable, str(CHILD), "once"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        ) as process:
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(order).encode())
-            process.stdin.close()
-            assert arena.watch.held.wait(60)
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-    finally:
-        arena.watch.release()
-    outcome = json.loads(Path(order["outcome"]).read_text())
+    outcome = interrupt(arena, order, "PUT file")
     assert outcome["error"] == "KeyboardInterrupt"
+    assert any("tsb.resume_import(" in note for note in outcome["notes"])
     last = arena.live(order)
     assert last.status == 0, last.outcome
     assert len(arena.sandbox.records(order["entity"], "pump")) == len(Case().frame())
