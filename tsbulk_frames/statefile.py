@@ -208,29 +208,60 @@ def write_new(path: Path, fill: Callable[[sqlite3.Connection], object]) -> None:
                 f"{log} belongs to a manifest that is not there; put that back, or delete the log, or name another file"
             )
     with explained(path):
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)  # 0600
-        try:
-            os.close(handle)
-            with closing(sqlite3.connect(name, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = MEMORY")
-                db.execute(f"PRAGMA application_id = {_OURS}")
-                db.execute(f"PRAGMA user_version = {_VERSION}")
-                fill(db)
-            _name_it(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+            db.execute(f"PRAGMA application_id = {_OURS}")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+            fill(db)
+            content = db.serialize()
+        if not _write_nameless(content, path):
+            _write_renamed(content, path)
         _sync_folder(path.parent)
 
 
-def _name_it(name: str, path: Path) -> None:
-    """Give a file its name without taking that of another."""
+def _write_nameless(content: bytes, path: Path) -> bool:
+    """Write a file that has no name until it is whole, so that a killed process leaves nothing; False: not possible."""
     try:
-        os.link(name, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links: claim the name first
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        os.replace(name, path)
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except (OSError, AttributeError):  # not every system and file system has such files
+        return False
+    try:
+        _write_all(handle, content)
+        try:
+            # only with a folder's handle, whichever, does Python follow the link to the file itself
+            os.link(f"/proc/self/fd/{handle}", path, src_dir_fd=handle, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:  # no /proc, or no links
+            return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _write_renamed(content: bytes, path: Path) -> None:
+    """Write a file under another name first, and give it its own without taking that of another file."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=path.parent)  # 0600
+    try:
+        try:
+            _write_all(handle, content)
+        finally:
+            os.close(handle)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: claim the name first
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    """Write all bytes, and have them on the disk."""
+    while content:
+        content = content[os.write(handle, content) :]
+    os.fsync(handle)
 
 
 def _sync_folder(folder: Path) -> None:

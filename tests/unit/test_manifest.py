@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tsbulk_frames import statefile
 from tsbulk_frames.errors import ConfigError
 from tsbulk_frames.manifest import Entry, FileEntry, Header, Manifest
 from tsbulk_frames.messages import ImportJob, JobStatus
@@ -538,15 +539,16 @@ def test_files_of_others_are_refused_and_left_alone(path: Path, kind: str) -> No
 
 
 def test_a_file_that_comes_meanwhile_is_not_overwritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the name first keeps it, with and without links in the file system."""
-    real = tempfile.mkstemp
+    """Whoever has the name first keeps it, with and without nameless files and links in the file system."""
+    real, nameless = statefile._write_all, statefile._write_nameless
 
-    def slow(**where: str) -> tuple[int, str]:
+    def slow(handle: int, content: bytes) -> None:
         path.write_text("faster")
-        return real(**where)  # type: ignore[call-overload, no-any-return]
+        real(handle, content)
 
-    monkeypatch.setattr(tempfile, "mkstemp", slow)
-    for link in (os.link, refusing(errno.EPERM)):
+    monkeypatch.setattr(statefile, "_write_all", slow)
+    for way, link in ((nameless, os.link), (lambda *_: False, os.link), (nameless, refusing(errno.EPERM))):
+        monkeypatch.setattr(statefile, "_write_nameless", way)
         monkeypatch.setattr(os, "link", link)
         path.unlink(missing_ok=True)
         with pytest.raises(ConfigError, match="File exists"):
@@ -569,6 +571,20 @@ def test_a_file_system_without_links_will_do(path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "link", refusing(errno.EPERM))
     with make(path):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_draft_is_ever_seen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process killed while it makes a manifest leaves nothing: the file has no name before it is whole."""
+    seen: list[list[str]] = []
+    real = statefile._write_all
+
+    def look(handle: int, content: bytes) -> None:
+        real(handle, content)
+        seen.append(os.listdir(path.parent))
+
+    monkeypatch.setattr(statefile, "_write_all", look)
+    make(path).close()
+    assert seen == [[]]
 
 
 def test_a_folder_with_files_of_others_is_refused(path: Path) -> None:
@@ -605,8 +621,11 @@ def test_places_that_cannot_be_used_are_refused(where: object) -> None:
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
 def test_an_unwritable_folder_is_told(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """In the system's words, and nothing is left."""
-    monkeypatch.setattr(tempfile, "mkstemp", refusing(number))
+    """In the system's words, and nothing is left; where there are no nameless files, too."""
+    monkeypatch.setattr(statefile, "_write_all", refusing(number))
+    with pytest.raises(ConfigError, match=os.strerror(number)):
+        make(path)
+    monkeypatch.setattr(statefile, "_write_nameless", lambda *_: False)
     with pytest.raises(ConfigError, match=os.strerror(number)):
         make(path)
     assert os.listdir(path.parent) == []
