@@ -178,7 +178,7 @@ class Carrier:
                     stored = upload_import_file(
                         self._connection, self._series, one.file, sent=one.uploaded, max_workers=self._parts
                     )
-                    self._manifest.uploaded(entry.name, number, stored.etag if stored else None)
+                    self._manifest.uploaded(entry.name, number, stored.etag)
                     self._check_stop()
                 self._manifest.posting(entry.name)
                 posted = True

@@ -26,6 +26,7 @@ from tsbulk_frames.staging import ImportFile
 
 __all__ = ["await_jobs", "delete_import_file", "remote_path", "start_import_job", "upload_import_file", "wait_for_jobs"]
 
+_LISTING_PAUSES = (0.5, 1.0, 2.0, 4.0)
 _FIRST_POLL, _LONGEST_POLL, _POLL_GROWTH = 0.1, 15.0, 1.5
 
 
@@ -36,7 +37,7 @@ def remote_path(file: ImportFile) -> str:
 
 def upload_import_file(
     connection: Connection, series: Series, file: ImportFile, *, sent: bool = False, max_workers: int = 1
-) -> StoredFile | None:
+) -> StoredFile:
     """Upload an import file, a large one in `max_workers` parts at once; return it as it is stored.
 
     A file of that name there already is the same data, sent by an earlier try: it is kept when its size is right,
@@ -53,13 +54,24 @@ def upload_import_file(
     try:
         return connection.files.put_file(series.entity, path, file.path, max_workers=max_workers, resume=True)
     except ConflictError:
-        there = connection.files.find_file(series.entity, path)
-        if there is not None and there.size == file.bytes:
+        there = _listed(connection, series.entity, path)
+        if there is None:
+            raise
+        if there.size == file.bytes:
             return there
-        etag = there.etag if there else None
-        return connection.files.put_file(
-            series.entity, path, file.path, if_match=etag, max_workers=max_workers, resume=True
-        )
+    return connection.files.put_file(
+        series.entity, path, file.path, if_match=there.etag, max_workers=max_workers, resume=True
+    )
+
+
+def _listed(connection: Connection, entity: str, path: str) -> StoredFile | None:
+    """Find a file that is certainly there: the listing may lag behind by seconds."""
+    for pause in (*_LISTING_PAUSES, None):
+        there = connection.files.find_file(entity, path)
+        if there is not None or pause is None:
+            return there
+        connection.sleep(pause)
+    return None
 
 
 def start_import_job(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,24 @@ def test_writing_the_same_again_is_no_conflict(shared: Site) -> None:
         assert report.ok
     files = shared.con.files.list_files(entity)
     assert [file.etag for file in files] == [0]
+
+
+def test_an_import_file_that_is_not_listed_yet_is_waited_for() -> None:
+    """It is there, as the service says so: the listing only lags behind."""
+    now = [NOW]
+    sandbox = tsb.Sandbox(rules=Rules(listing_lag=3.0), clock=lambda: now[0])
+    with sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+            time.sleep(0.01)
+
+        con.sleep = sleep
+        sandbox.add_asset("a" * 32, twin_type="simulation", aspects={"pump": {"speed": "DOUBLE"}})
+        for _ in range(2):
+            assert tsb.write_timeseries(small(), "a" * 32, "pump", keep_files=True, connection=con).ok
+        now[0] += 10
+        assert [file.etag for file in con.files.list_files("a" * 32)] == [0]
 
 
 def test_import_files_are_removed_after_success(shared: Site) -> None:
