@@ -39,12 +39,13 @@ _BLOCK = 1 << 16
 _COMMA, _OPEN, _CLOSE, _LIST, _QUOTE, _ESCAPE = b',{}["\\'
 _LINE_FEED, _RETURN, _SPACE = b"\n\r "
 
-_NEXT = rb'"nextRecord"\s*:\s*(null|"[^"\\]*")\s*'
-_HEAD = re.compile(rb"\s*\{\s*(?:" + _NEXT + rb',)?\s*"records"\s*:\s*\[\s*')
-_TAIL = re.compile(rb"\]\s*(?:,\s*" + _NEXT + rb")?\}\s*\Z")
+_WHITE = rb"[ \t\n\r]*"  # all that JSON takes for white space: less than \s
+_NEXT = rb'"nextRecord"%b:%b(null|"[^"\\]*")%b' % (_WHITE, _WHITE, _WHITE)
+_HEAD = re.compile(rb'%b\{%b(?:%b,)?%b"records"%b:%b\[%b' % (_WHITE, _WHITE, _NEXT, *4 * [_WHITE]))
+_TAIL = re.compile(rb"\]%b(?:,%b%b)?\}%b\Z" % (_WHITE, _WHITE, _NEXT, _WHITE))
 _TAIL_BYTES = 16_384
-_EARLIER_END = re.compile(rb"\}\s*\]\s*,\s*\"")
-_SEPARATOR = re.compile(rb"\}\s*(,)\s*(?=\{)")
+_EARLIER_END = re.compile(rb'\}%b\]%b,%b"' % (_WHITE, _WHITE, _WHITE))
+_SEPARATOR = re.compile(rb"\}%b(,)%b(?=\{)" % (_WHITE, _WHITE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from tsbulk_frames.errors import DecodeError, PageError, ProtocolError
 
 __all__ = ["ImportJob", "JobStatus", "Timeseries", "parse_job", "parse_json", "parse_timeseries"]
 
+_LONGEST_ID = 1_000
+"""Characters of a job's id: more would not fit into the URL it is asked for by."""
+
 
 @dataclass(frozen=True)
 class Timeseries:
@@ -88,7 +91,10 @@ def parse_json(content: bytes, what: str) -> object:
     try:
         return _exact.parse_json(content)
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"{what} is not JSON ({len(content)} bytes): {_exact.reason(error)}") from None
+        raise DecodeError(
+            f"{what} is not JSON ({_exact.reason(error)}; {len(content)} bytes, beginning with {content[:80]!r}); "
+            "check gateway and proxy"
+        ) from None
 
 
 def parse_timeseries(content: bytes, link: str | None) -> Timeseries:
@@ -104,14 +110,22 @@ def parse_timeseries(content: bytes, link: str | None) -> Timeseries:
     page = parse_json(content, "the page")
     records = page.get("records") if isinstance(page, dict) else None
     if not isinstance(page, dict) or not isinstance(records, list):
-        raise PageError(f"the page is a {type(page).__name__} without a list 'records'")
+        raise PageError(
+            f"the page is a {type(page).__name__} without a list 'records'; expected is an object with 'records' and "
+            "'nextRecord'; check gateway and path"
+        )
     for position, record in enumerate(records):
         if not isinstance(record, dict):
-            raise DecodeError(f"record {position} is a {type(record).__name__}, not an object", record=position)
-    following = page.get("nextRecord") or link
+            raise DecodeError(
+                f"record {position} is a {type(record).__name__}, not an object; report it to the service's operator",
+                record=position,
+            )
+    following = page.get("nextRecord")
     if following is not None and not isinstance(following, str):
-        raise PageError(f"nextRecord is a {type(following).__name__}, not a URL")
-    return Timeseries(records, following)
+        raise PageError(
+            f"nextRecord is a {type(following).__name__}, not a URL; report it to the operator of the service"
+        )
+    return Timeseries(records, following or link)
 
 
 def parse_job(content: bytes, headers: Mapping[str, str], *, created: bool) -> ImportJob:
@@ -135,18 +149,26 @@ def parse_job(content: bytes, headers: Mapping[str, str], *, created: bool) -> I
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if not isinstance(body, dict):
-        raise ProtocolError(f"an import job is an object or a list of one, not {_brief(body)}")
+        raise ProtocolError(
+            f"an import job is an object or a list of one, not {_brief(body)}; check gateway and proxy, and look "
+            "whether the job was started"
+        )
 
     def text(*names: str) -> str | None:
-        return next((str(body[name]) for name in names if isinstance(body.get(name), str | int)), None)
+        values = (body.get(name) for name in names)
+        return next((str(one) for one in values if isinstance(one, str | int) and not isinstance(one, bool)), None)
 
     job_id = text("id", "jobId") or (headers.get("Location") or "").partition("?")[0].rstrip("/").rpartition("/")[2]
-    if not job_id:
-        raise ProtocolError(f"an import job without an id, in the body as in Location: {_brief(body)}")
-    said = text("status") or (JobStatus.SUBMITTED if created else "")
-    if said not in JobStatus.__members__:
+    if not job_id.strip() or job_id in (".", "..") or not job_id.isprintable() or len(job_id) > _LONGEST_ID:
         raise ProtocolError(
-            f"import job {job_id} has the status {said!r}; known are {', '.join(JobStatus)}: the service has changed"
+            f"an import job without a usable id, in the body as in Location: {_brief(body)}; look whether it was "
+            "started, and report it to the operator of the service"
+        )
+    said = body.get("status") or (JobStatus.SUBMITTED if created else None)
+    if not isinstance(said, str) or said not in JobStatus.__members__:
+        raise ProtocolError(
+            f"import job {job_id} has the status {_brief(said)}; known are {', '.join(JobStatus)}: the service has "
+            "changed; look for a newer release of this library"
         )
     return ImportJob(
         job_id,

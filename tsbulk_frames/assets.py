@@ -9,6 +9,7 @@ from tsbulk_frames.answers import parse_json
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import FrameError, ProtocolError
 from tsbulk_frames.model import TwinType
+from tsbulk_frames.stored import parse_etag
 
 __all__ = ["Aspect", "Asset", "AssetsClient", "Variable"]
 
@@ -167,13 +168,20 @@ class AssetsClient(Client):
         Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
         """
         aspects: list[Aspect] = []
+        found: object = None
         for number in range(_MAX_PAGES):
+            before = found
             query = {"page": str(number)} if number else None
             answer = self._transport.request("GET", (*_BASE, "assets", entity, "aspects"), query=query)
             body = _object(parse_json(answer.data, "the list of aspects"), "the list of aspects")
             found = _object(body.get("_embedded") or {}, "_embedded").get("aspects") or []
             if not isinstance(found, list):
                 raise ProtocolError(f"the aspects of {entity!r} are a {type(found).__name__}, not a list")
+            if found and found == before:
+                raise ProtocolError(
+                    f"page {number} of the aspects of {entity!r} is the one before it again; ask again, and report it "
+                    "to the operator of the service if it stays"
+                )
             aspects += [_aspect(_object(item, "an aspect")) for item in found]
             page = body.get("page")
             pages = page.get("totalPages") if isinstance(page, dict) else None
@@ -193,7 +201,7 @@ class AssetsClient(Client):
                 f"asset {entity!r} has twinType={twin!r}; known are 'performance' and 'simulation'"
             ) from None
         return Asset(
-            _text(body.get("assetId")) or entity, _text(body.get("name")) or "", twin_type, _int(body.get("etag"))
+            _text(body.get("assetId")) or entity, _text(body.get("name")) or "", twin_type, parse_etag(body.get("etag"))
         )
 
 
@@ -217,7 +225,11 @@ def _variable(body: Mapping[str, object], aspect: str) -> Variable:
     if not name or not data_type:
         raise ProtocolError(f"a variable of aspect {aspect!r} lacks its name or dataType: {dict(body)!r:.200}")
     return Variable(
-        name, data_type.upper(), _text(body.get("unit")), body.get("qualityCode") is True, _int(body.get("length"))
+        name,
+        data_type.upper(),
+        _text(body.get("unit")),
+        body.get("qualityCode") is True,
+        parse_etag(body.get("length")),
     )
 
 
@@ -231,10 +243,3 @@ def _object(value: object, what: str) -> Mapping[str, object]:
 def _text(value: object) -> str | None:
     """Take a text, or nothing."""
     return value if isinstance(value, str) else None
-
-
-def _int(value: object) -> int | None:
-    """Take a whole number, or nothing."""
-    if isinstance(value, str) and value.strip('"').isdecimal():
-        return int(value.strip('"'))
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

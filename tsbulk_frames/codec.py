@@ -286,6 +286,7 @@ def _first_names(lines: Lines) -> dict[str, bool]:
         for line in first if size <= _HEAD else first[:-1]:
             for name, value in json.loads(line).items():
                 seen[name] = seen.get(name, False) or isinstance(value, str)
+        "".join(seen).encode()  # half a surrogate pair names no column
     except (ValueError, AttributeError, RecursionError):
         return {}  # damaged: Arrow says so
     return seen

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from tsbulk_frames.client import Client
 from tsbulk_frames.content import check_part_bytes, file_on_disk, open_content, part_size, size_of_part
-from tsbulk_frames.errors import FrameError
+from tsbulk_frames.errors import FrameError, ProtocolError
 from tsbulk_frames.model import Moment, format_time, parse_moment
 from tsbulk_frames.multipart import PartUpload
 from tsbulk_frames.remote import SERVICE, RemoteFile
@@ -230,7 +230,7 @@ class FileServiceClient(Client):
         Raises
         ------
         ProtocolError
-            The answer is no list of files.
+            The answer is no list of files, or one that never ends.
         ServiceError, TransportError
             See `Transport.request`.
 
@@ -241,14 +241,19 @@ class FileServiceClient(Client):
         self._remote(entity, path)
         folder, _, name = path.rpartition("/")
         wanted = f"name eq {name} and path eq {folder}/" if folder else f"name eq {name}"
-        offset = 0
+        offset, page = 0, list[StoredFile]()
         while True:
-            page = self.list_files(entity, filter=wanted, offset=offset, limit=PAGE)
+            before, page = page, self.list_files(entity, filter=wanted, offset=offset, limit=PAGE)
             for file in page:
                 if file.name == name and file.path.strip("/") == folder:
                     return file
             if len(page) < PAGE:
                 return None
+            if page == before:
+                raise ProtocolError(
+                    f"the list of the files of {entity!r} from {offset} on is the one before it again: it would never "
+                    "end. Report it to the operator of the service"
+                )
             offset += PAGE
 
     def list_parts(self, entity: str, path: str) -> dict[int, int | None]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tsbulk_frames.codec import RawPage, decode_pages, unify
-from tsbulk_frames.errors import FrameError, PageError
+from tsbulk_frames.errors import PageError
 from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_HOUR, NS_PER_MS, TIME, TimeRange, format_time, parse_moment
 
 __all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_rest", "tail_of", "times_of", "trim"]
@@ -25,6 +25,7 @@ __all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_re
 # `from` and `to` are each moved outwards by up to 2 ms, and must still be under the service's 90 days apart.
 _LONGEST_NS = MAX_WINDOW_NS - 1_000 * NS_PER_MS
 _TAIL = 100_000
+_LIMIT_DIGITS = 18
 _SHORTEST_NS = 3 * NS_PER_HOUR
 
 
@@ -148,14 +149,15 @@ class Chain:
         self.pages += 1
         if page.next_record is None:
             return False
-        asked = parse_qs(urlsplit(page.next_record).query)
-        text = asked.get("from", [""])[0]
+        text = ""
         try:
+            asked = parse_qs(urlsplit(page.next_record).query)
+            text = asked.get("from", [""])[0]
             from_ns = parse_moment(text, "from")
-        except FrameError:
+        except ValueError:  # a FrameError, or no URL at all
             raise PageError(
-                f"page {self.pages}: nextRecord has from={text!r}, which is no time; a chain of pages cannot go on "
-                "from there. Read a shorter range, and report it to the operator of the service",
+                f"page {self.pages}: nextRecord has from={text[:80]!r}, which is no time; a chain of pages cannot "
+                "go on from there. Read a shorter range, and report it to the operator of the service",
                 page=self.pages,
             ) from None
         if from_ns <= self._from_ns:
@@ -168,8 +170,12 @@ class Chain:
         self._from, self._from_ns = text, from_ns
         if self.first_limit is not None and "limit" in asked:  # a limit nobody asked for must not end the chain
             limit = asked["limit"][0]
-            if not limit.isdecimal():
-                raise PageError(f"page {self.pages}: nextRecord has limit={limit!r}, not a count", page=self.pages)
+            if not limit.isdecimal() or len(limit) > _LIMIT_DIGITS:
+                raise PageError(
+                    f"page {self.pages}: nextRecord has limit={limit[:80]!r}, not a count; read without limit, and "
+                    "report it to the operator of the service",
+                    page=self.pages,
+                )
             self._limit = int(limit)
         return from_ns < self.window.stop_ns - 1 and self._limit != 0
 

@@ -12,6 +12,8 @@ __all__ = ["StoredFile", "parse_etag", "parse_files", "parse_parts"]
 _NUMBER_NAMES = ("partno", "partnumber", "part", "number")
 _SIZE_NAMES = ("size", "partsize", "length", "contentlength", "bytes")
 _WRAPPINGS = 3
+_DIGITS = 18
+"""What 64 bits always hold: a longer number is none of the service's."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def parse_etag(text: object) -> int | None:
     (3, 3, None)
     """
     digits = str(text).removeprefix("W/").strip('"') if isinstance(text, str | int) else ""
-    return int(digits) if digits.isascii() and digits.isdecimal() else None
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS else None
 
 
 def parse_files(content: bytes) -> list[StoredFile]:

@@ -116,7 +116,25 @@ def test_pages_without_end_are_an_error(
 ) -> None:
     """A count that grows with each page must not keep us forever."""
     monkeypatch.setattr("tsbulk_frames.assets._MAX_PAGES", 5)
-    body = {"_embedded": {"aspects": [{"name": "a"}]}, "page": {"totalPages": 10**9}}
-    mock.get(f"{BASE}/a1/aspects", json=body)
+
+    def page(request: object, context: object) -> object:
+        return {"_embedded": {"aspects": [{"name": f"a{mock.call_count}"}]}, "page": {"totalPages": 10**9}}
+
+    mock.get(f"{BASE}/a1/aspects", json=page)
     with pytest.raises(ProtocolError, match="pages"):
         assets.get_aspects("a1")
+
+
+def test_a_page_that_comes_again_is_an_error(mock: requests_mock.Mocker, assets: AssetsClient) -> None:
+    """A service that does not look at the number of the page would send the same for ever."""
+    mock.get(f"{BASE}/a1/aspects", json={"_embedded": {"aspects": [{"name": "a"}]}, "page": {"totalPages": 9}})
+    with pytest.raises(ProtocolError, match="again"):
+        assets.get_aspects("a1")
+    assert mock.call_count == 2
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, 10**19, True, -1])
+def test_numbers_beyond_64_bits_are_none(mock: requests_mock.Mocker, assets: AssetsClient, number: object) -> None:
+    """Python refuses to read numbers of over 4,300 digits."""
+    mock.get(f"{BASE}/a1", json={"twinType": "simulation", "etag": number})
+    assert assets.get_asset("a1").etag is None

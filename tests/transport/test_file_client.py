@@ -616,6 +616,15 @@ def test_a_file_is_found_by_its_whole_path(store: Store, files: FileServiceClien
     assert targets == ["name eq a.json", "name eq a.json and path eq d/e/", "name eq a.json and path eq d/"]
 
 
+def test_a_listing_that_never_ends_is_an_error(connect: Connect) -> None:
+    """A service that does not look at the offset gives the same 500 for ever."""
+    with requests_mock.Mocker() as mock:
+        mock.get(f"https://gateway.test{FILES}/e1", json=[{"name": "a", "path": f"{n}/"} for n in range(500)])
+        with pytest.raises(ProtocolError, match="never end"):
+            FileServiceClient(transport=connect()).find_file("e1", "b")
+        assert mock.call_count == 2
+
+
 def test_a_file_is_found_on_a_later_page(connect: Connect) -> None:
     """A listing ends at 500."""
     pages = [[{"name": "a", "path": f"{n}/"} for n in range(500)], [{"name": "a", "path": "", "etag": 9}]]

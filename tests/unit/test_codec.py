@@ -77,6 +77,20 @@ def test_what_is_no_page_is_a_page_error(text, tail):
     assert caught.value.page == 7
 
 
+@pytest.mark.parametrize("space", [b"\x0b", b"\x0c", b"\xc2\xa0", b"\x1f"])
+@pytest.mark.parametrize("form", [b'%b{"records":[]}', b'{"records"%b:[]}', b'{"records":[%b]}', b'{"records":[]}%b'])
+def test_white_space_is_what_json_says_it_is(space, form):
+    """A vertical tab is white space for regular expressions, not for JSON."""
+    with pytest.raises(PageError):
+        split_page(form % space)
+
+
+def test_a_name_that_is_half_a_surrogate_pair_is_told():
+    """No column can be named so, also where its values are text."""
+    with pytest.raises(DecodeError, match="not Unicode"):
+        decode_pages([split_page(b'{"records":[{"_time":"2026-03-01T00:00:00Z","\\ud800":"a"}]}')])
+
+
 @pytest.mark.parametrize("following", ["5", "[]", "{}", "true"])
 def test_next_record_is_text(following):
     """A nextRecord that is neither text nor null is refused."""

@@ -151,6 +151,16 @@ def test_a_next_record_with_a_bad_limit_is_refused() -> None:
     """A limit is a count."""
     with pytest.raises(PageError, match="not a count"):
         Chain(TimeRange(T0, T0 + NS_PER_DAY), 5).advance(page_of([T0], next_link(T0 + 1) + "&limit=-1"))
+    for digits in ("9" * 5000, "9" * 19):
+        with pytest.raises(PageError, match="not a count"):
+            Chain(TimeRange(T0, T0 + NS_PER_DAY), 5).advance(page_of([T0], next_link(T0 + 1) + f"&limit={digits}"))
+
+
+@pytest.mark.parametrize("bad", ["http://[::1?from=2026-03-01T00:00:00Z", "https://\u2100/?from=2026-03-01T00:00:00Z"])
+def test_what_is_no_url_is_a_page_error(bad: str) -> None:
+    """The standard library refuses some URLs in words of its own."""
+    with pytest.raises(PageError, match="no time"):
+        Chain(TimeRange(T0, T0 + NS_PER_DAY)).advance(page_of([T0], bad))
 
 
 def test_a_limit_nobody_asked_for_does_not_end_the_chain() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsbulk_frames.stored import parse_parts
+from tsbulk_frames.stored import parse_etag, parse_parts
 
 KEY = "e1/dir/a.json"
 NUMBERS = ["partNo", "part", "partNumber", "PartNumber", "part_number", "number"]
@@ -21,6 +21,12 @@ def test_parts_by_any_name(number: str, size: str) -> None:
     """Whatever the fields are called, as numbers or as text; a size that is not told is None."""
     content = json.dumps([{number: 1, size: 8}, {number: "2", size: "9"}, {number: 3}]).encode()
     assert parse_parts(content, KEY) == {1: 8, 2: 9, 3: None}
+
+
+def test_an_etag_fits_64_bits() -> None:
+    """A longer one is none: Python itself refuses to read over 4,300 digits."""
+    assert parse_etag("9" * 18) == 10**18 - 1
+    assert [parse_etag(digits) for digits in ("9" * 19, "9" * 5000, "-1", "1.0", "²", "", True)] == [None] * 7
 
 
 def test_the_vendors_form() -> None:
