@@ -34,6 +34,7 @@ _LOWEST = {
     for text in ("0000-00-00T00:00:00Z", *(f"0000-00-00T00:00:00.{'0' * digits}Z" for digits in range(1, 10)))
 }
 """Spellings of a record's time by their length; a zero stands for any digit."""
+_WIDEST = _LOWEST[30]
 _RECORD_TIME = rf"\A{_SECONDS}(\.[0-9]{{1,9}})?Z\z"
 
 
@@ -129,17 +130,34 @@ def _evenly_spelled(texts: Column) -> bool:
     return bool((letters - lowest <= np.where(lowest == ord("0"), np.uint8(9), np.uint8(0))).all())
 
 
-def format_column(times: Column) -> tuple[Column | str, Column]:
-    """Write days (``2018-11-01``) and clocks (``10:00:00.051035``, as few fraction digits as are exact).
-
-    At least one time, ascending; the day is a single text when it is the same for all.
-    """
-    text = times.cast(pa.timestamp("ns")).cast(pa.string())  # the zone only makes the cast slower: it is UTC
-    fraction = times.cast(pa.int64()).to_numpy(zero_copy_only=False) % NS
-    width = np.select([fraction == 0, fraction % 1_000_000 == 0, fraction % 1_000 == 0], [8, 12, 15], 18)
-    clock = compute.utf8_slice_codeunits(text, 11, 11 + int(width.max(initial=8)))
-    for shorter in (8, 12, 15):
-        if shorter < width.max(initial=8) and (width == shorter).any():
-            clock = compute.if_else(pa.array(width == shorter), compute.utf8_slice_codeunits(clock, 0, shorter), clock)
-    first, last = text[0].as_py()[:10], text[-1].as_py()[:10]
-    return first if first == last else compute.utf8_slice_codeunits(text, 0, 10), clock
+def format_column(times: Column) -> Column:
+    """Spell times as `format_ns` does; at least one time, ascending, none missing."""
+    ns = times.cast(pa.int64()).to_numpy()
+    seconds = ns // NS
+    days = seconds // 86_400
+    fraction, clock = (ns - seconds * NS).astype(np.uint32), (seconds - days * 86_400).astype(np.uint32)
+    letters = np.empty((len(ns), len(_WIDEST)), np.uint8)
+    letters[:] = _WIDEST
+    new = np.diff(days, prepend=days[0] - 1) != 0
+    dates = np.datetime_as_string(days[new].astype("datetime64[D]")).astype("S10").view("(10,)u1")
+    letters[:, :10] = dates[0] if len(dates) == 1 else dates[np.cumsum(new) - 1]
+    minutes = clock // 60
+    hours = minutes // 60
+    for at, digits, number in (
+        (11, 2, hours),
+        (14, 2, minutes - hours * 60),
+        (17, 2, clock - minutes * 60),
+        (20, 9, fraction),
+    ):
+        for place in range(at + digits - 1, at - 1, -1):
+            tens = number // 10
+            letters[:, place] = number - tens * 10 + ord("0")
+            number = tens
+    micros, millis = fraction // 1_000, fraction // 1_000_000
+    width = np.select([fraction == 0, fraction == millis * 1_000_000, fraction == micros * 1_000], [20, 24, 27], 30)
+    letters[np.arange(len(ns)), width - 1] = ord("Z")
+    widest = int(width.max())
+    text = letters[:, :widest].ravel() if (width == widest).all() else letters[np.arange(30) < width[:, None]]
+    ends = np.zeros(len(ns) + 1, np.int32)
+    np.cumsum(width, out=ends[1:])
+    return pa.StringArray.from_buffers(len(ns), pa.py_buffer(ends.data), pa.py_buffer(text.data))

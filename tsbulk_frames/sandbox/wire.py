@@ -7,8 +7,9 @@ a DOUBLE is written with the fewest digits that read back to the same number and
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,8 @@ def render(table: pa.Table, columns: Sequence[str]) -> Rendered:
     columns : sequence of str
         Properties and quality codes to write.
     """
-    names = [name for name in columns if name in table.column_names]
+    present = [name for name in columns if name in table.column_names]
+    names = [name for name in present if table[name].null_count < table.num_rows]
     table = table.select(["_time", *names]).combine_chunks()
     valued = _any_value(table, names)
     if not valued.all():
@@ -89,14 +91,22 @@ def render(table: pa.Table, columns: Sequence[str]) -> Rendered:
         nothing = np.empty(0, np.int64)
         return Rendered(nothing, nothing, memoryview(b""))
     times = flat(table["_time"])
-    day, clock = format_column(times)
-    parts: list[Column | str] = ['{"_time":"', day, "T", clock, 'Z"']
+    parts: list[Column | str] = ['{"_time":"', format_column(times), '"']
     for name in names:
         parts += _member(name, flat(table[name]))
-    text = compute.binary_join_element_wise(*parts, "},", "").cast(pa.large_string())
+    text = compute.binary_join_element_wise(*_merged([*parts, "},"]), "").cast(pa.large_string())
     _, offsets, data = text.buffers()
     ends = np.frombuffer(offsets, np.int64)[text.offset + 1 : text.offset + len(text) + 1]
     return Rendered(times.cast(pa.int64()).to_numpy(), ends, memoryview(data).cast("B"))
+
+
+def _merged(parts: Sequence[Column | str]) -> Iterator[Column | str]:
+    """Join the texts that stand side by side in every record: each part is a copy in each record."""
+    for constant, group in itertools.groupby(parts, lambda part: isinstance(part, str)):
+        if constant:
+            yield "".join(str(part) for part in group)
+        else:
+            yield from group
 
 
 def _any_value(table: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -113,12 +123,7 @@ def _member(name: str, values: Column) -> list[Column | str]:
     """Give what makes up ``,"name":value`` for each record, empty texts where there is no value."""
     key = f",{json.dumps(name, ensure_ascii=False)}:"
     if pa.types.is_floating(values.type):
-        text = values.cast(pa.string())
-        whole = pa.array(np.equal(*_with_trunc(values)))
-        plain = compute.and_(whole, compute.equal(compute.find_substring(text, "e"), -1))
-        parts: list[Column | str] = [key, text]
-        if compute.any(plain).as_py():
-            parts.append(compute.if_else(plain, ".0", ""))
+        parts: list[Column | str] = [key, _decimal(values)]
     elif pa.types.is_string(values.type):
         parts = [f'{key}"', _escape(values), '"']
     else:
@@ -128,10 +133,21 @@ def _member(name: str, values: Column) -> list[Column | str]:
     return [compute.fill_null(compute.binary_join_element_wise(*parts, ""), "")]
 
 
-def _with_trunc(values: Column) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Numbers beside their whole parts; missing ones are NaN, equal to nothing."""
-    numbers = values.to_numpy(zero_copy_only=False)
-    return numbers, np.trunc(numbers)
+def _decimal(values: Column) -> Column:
+    """Shortest texts of numbers, ``.0`` behind those that look like integers."""
+    text = values.cast(pa.string())
+    numbers = values.to_numpy(zero_copy_only=False)  # missing ones are NaN, equal to nothing
+    whole = np.flatnonzero(numbers == np.trunc(numbers))
+    if not len(whole):
+        return text
+    bare = compute.take(text, whole)
+    mask = np.zeros(len(text), bool)
+    pointed = compute.if_else(
+        compute.match_substring(bare, "e"), bare, compute.binary_join_element_wise(bare, ".0", "")
+    )
+    mask[whole] = True
+    replaced: Column = compute.replace_with_mask(text, mask, pointed)
+    return replaced
 
 
 def _escape(values: Column) -> Column:
