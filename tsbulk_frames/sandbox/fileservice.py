@@ -76,9 +76,10 @@ class _FileService:
                 return _written(new, None)
             case "complete":
                 async with _Incoming(self._files.new_object()) as incoming:
-                    digest = await incoming.fill(request, self._state.rules.max_body_bytes)
+                    digest = hashlib.sha256()
+                    await incoming.fill(request, self._state.rules.max_body_bytes, digest)
                     file, new = await run_in_threadpool(
-                        self._uploads.complete, entity, path, incoming.path, digest, info, if_match=if_match
+                        self._uploads.complete, entity, path, incoming.path, digest.hexdigest(), info, if_match=if_match
                     )
                 return _written(new, file if self._state.rules.multipart_etag else None)
             case "abort":
@@ -191,30 +192,33 @@ class _Incoming:
         """They belong to a row now."""
         self._kept = True
 
-    async def fill(self, request: Request, limit: int) -> str:
-        """Write the body to disk, at most a chunk at a time in memory; answers its digest.
+    async def fill(self, request: Request, limit: int, digest: hashlib._Hash | None = None) -> None:
+        """Write the body to disk, at most a few chunks at a time in memory, and digest it where that is wanted.
 
         Raises
         ------
         Refusal
             413: more than `limit` bytes.
         """
-        digest = hashlib.sha256()
-        pending = bytearray()
-        with await run_in_threadpool(self.path.open, "wb") as file:
+        pending, size = list[bytes](), 0
+        with await run_in_threadpool(self.path.open, "wb", buffering=0) as file:
             async for chunk in iter_body(request, limit):
-                pending += chunk
-                if len(pending) >= _CHUNK:
+                pending.append(chunk)
+                size += len(chunk)
+                if size >= _CHUNK:
                     await run_in_threadpool(_append, file, digest, pending)
-                    pending = bytearray()
+                    pending, size = [], 0
             await run_in_threadpool(_append, file, digest, pending)
-        return digest.hexdigest()
 
 
-def _append(file: IO[bytes], digest: Any, chunk: bytearray) -> None:
+def _append(file: IO[bytes], digest: hashlib._Hash | None, pending: list[bytes]) -> None:
     """Write and digest in one hop to a thread."""
-    file.write(chunk)
-    digest.update(chunk)
+    for chunk in pending:
+        view = memoryview(chunk)
+        while view:  # a raw file may take less than it is given
+            view = view[file.write(view) :]
+        if digest is not None:
+            digest.update(chunk)
 
 
 async def _read(content: IO[bytes], first: int, size: int) -> AsyncIterator[bytes]:

@@ -307,7 +307,7 @@ def routes(state: State, jobs: JobStore) -> list[Route]:
         most = min(_MAX_BODY, state.rules.max_body_bytes)
         return await run_in_threadpool(submit, request, await read_body(request, most))
 
-    def retrieve(request: Request) -> Response:
+    async def retrieve(request: Request) -> Response:  # on the loop itself: a job's state is in memory
         job_id = request.path_params["job_id"]
         job = jobs.get(job_id)
         if job is None:
