@@ -5,8 +5,8 @@
     TsBulkError(Exception)             .transient: may a caller retry?   (MindsphereError is this class)
     ├─ ConfigError(ValueError)         a setting: which one, and where it was looked for
     ├─ FrameError(ValueError)          the caller's data or range, before any request: .column .rows
-    ├─ TransportError                  no usable answer: .method .url .attempts
-    ├─ ServiceError                    a 4xx or 5xx answer: .status .request_id .detail
+    ├─ TransportError                  no usable answer: .method .url .attempts .elapsed .stopped_by
+    ├─ ServiceError                    a 4xx or 5xx answer: .status .request_id .detail, and the same
     │  ├─ AuthError                    401, 403, or a token endpoint that refused
     │  ├─ NotFoundError                404
     │  ├─ ConflictError                409, 412: the file changed meanwhile
@@ -106,7 +106,12 @@ class TransportError(TsBulkError):
     method, url : str
         The request; the URL is redacted (no query values that could be secret, no credentials).
     attempts : int
-        How often it was tried.
+        How often it was sent; 0 where that was never possible.
+    elapsed : float
+        Seconds from the first try to this error, pauses included.
+    stopped_by : tuple of str
+        Names of the settings of `RestClientConfig` that ended it: with larger ones it would have gone on. Empty where
+        none would have changed anything.
     unknown_outcome : bool
         Whether the service may have carried the request out all the same.
     """
@@ -114,12 +119,22 @@ class TransportError(TsBulkError):
     transient = True
 
     def __init__(
-        self, message: str, *, method: str, url: str, attempts: int = 1, unknown_outcome: bool = False
+        self,
+        message: str,
+        *,
+        method: str,
+        url: str,
+        attempts: int = 1,
+        elapsed: float = 0.0,
+        stopped_by: Sequence[str] = (),
+        unknown_outcome: bool = False,
     ) -> None:
         super().__init__(message)
         self.method = method
         self.url = url
         self.attempts = attempts
+        self.elapsed = elapsed
+        self.stopped_by = tuple(stopped_by)
         self.unknown_outcome = unknown_outcome
 
 
@@ -137,7 +152,11 @@ class ServiceError(TsBulkError):
     method, url : str
         The request, redacted.
     attempts : int
-        How often it was tried.
+        How often it was sent.
+    elapsed : float
+        Seconds from the first try to this error, pauses included.
+    stopped_by : tuple of str
+        Names of the settings of `RestClientConfig` that ended it, as in `TransportError`.
     """
 
     def __init__(
@@ -150,6 +169,8 @@ class ServiceError(TsBulkError):
         method: str = "",
         url: str = "",
         attempts: int = 1,
+        elapsed: float = 0.0,
+        stopped_by: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -158,6 +179,8 @@ class ServiceError(TsBulkError):
         self.method = method
         self.url = url
         self.attempts = attempts
+        self.elapsed = elapsed
+        self.stopped_by = tuple(stopped_by)
         self.transient = status == 429 or status >= 500
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from tsbulk_frames.errors import AuthError, ConflictError, NotFoundError, ServiceError, ThrottledError, TransportError
+from tsbulk_frames.retry import Course
 
-__all__ = ["Refusal", "Silence", "detail_of", "innermost", "redacted_url", "request_id_of", "scrubbed"]
+__all__ = ["HeldBack", "Refusal", "Silence", "detail_of", "innermost", "redacted_url", "request_id_of", "scrubbed"]
 
 MAX_DETAIL = 500
 """Characters of what the service said that an error keeps."""
@@ -33,6 +34,7 @@ _REQUEST_IDS = (
     "traceparent",
 )
 _MIN_SECRET = 4
+_CONNECTION = re.compile(r"^_?\w+\(host=[^()]*\)(?: at 0x\w+)?>?: ")
 
 
 @dataclass(frozen=True)
@@ -63,21 +65,22 @@ class Refusal:
     retry_after: float | None = None
     token_endpoint: bool = False
 
-    def error(self, attempts: int) -> ServiceError:
-        """Build the error for the caller, saying how often it was tried."""
+    def error(self, course: Course) -> ServiceError:
+        """Build the error for the caller, saying how it went."""
         kind, step = self._kind()
         said = f": {self.detail}" if self.detail else " without an explanation"
-        notes = [f"{attempts} attempts"] if attempts > 1 else []
-        notes += [f"request id {self.request_id}"] if self.request_id else []
+        notes = [course.told, f"request id {self.request_id}"] if self.request_id else [course.told]
         error = kind(
             f"{self.method} {urlsplit(self.url).path}: the service answered {self.status}{said}"
-            f"{' (' + ', '.join(notes) + ')' if notes else ''}; {step}",
+            f" ({', '.join(notes)}); {course.ended}{step}",
             status=self.status,
             detail=self.detail,
             request_id=self.request_id,
             method=self.method,
             url=self.url,
-            attempts=attempts,
+            attempts=course.attempts,
+            elapsed=course.elapsed,
+            stopped_by=course.settings,
         )
         if isinstance(error, ThrottledError):
             error.retry_after = self.retry_after
@@ -117,8 +120,6 @@ class Silence:
         What went wrong, in one line.
     cause : Exception
         To chain; holds nothing of the request.
-    unknown : bool
-        Whether the service may have carried it out.
     certificate : bool
         Whether it was the other side's certificate that is not trusted.
     """
@@ -127,28 +128,72 @@ class Silence:
     url: str
     reason: str
     cause: Exception
-    unknown: bool
     certificate: bool
 
-    def error(self, attempts: int) -> TransportError:
-        """Build the error for the caller, saying how often it was tried."""
-        if self.certificate:
-            step = "give the authority of your proxy or gateway as ca_bundle"
-        elif self.unknown:
-            step = "the service may have carried it out: look before sending it again"
-        else:
-            step = "check network, proxy and host_url, or try again later"
-        result = TransportError(
-            f"{self.method} {urlsplit(self.url).path}: no usable answer after {attempts} "
-            f"attempt{'s' if attempts > 1 else ''}: {self.reason}; {step}",
-            method=self.method,
-            url=self.url,
-            attempts=attempts,
-            unknown_outcome=self.unknown,
-        )
+    def error(self, course: Course) -> TransportError:
+        """Build the error for the caller, saying how it went."""
+        said = f"no usable answer after {course.told}: {self.reason}" if course.attempts else f"not sent: {self.reason}"
+        step = "give the authority of your proxy or gateway as ca_bundle" if self.certificate else _next_step(course)
+        result = _transport_error(self.method, self.url, said, step, course)
         result.transient = not self.certificate
         result.__cause__ = self.cause
         return result
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A request that was kept from a service which has not answered any other for a while.
+
+    Attributes
+    ----------
+    method, url : str
+        The request, redacted.
+    service : str
+        Beginning of the paths that are held back.
+    failures : int
+        How many requests in a row have failed there.
+    reason : str
+        What went wrong with the last of them.
+    look : float
+        Seconds until one will be sent to look.
+    """
+
+    method: str
+    url: str
+    service: str
+    failures: int
+    reason: str
+    look: float
+
+    def error(self, course: Course) -> TransportError:
+        """Build the error for the caller, saying how it went."""
+        said = (
+            f"held back after {course.told}, as {self.service} does not answer: {self.failures} requests in a row have "
+            f"failed, the last with {self.reason}; one will look again in {self.look:.0f} s"
+        )
+        result = _transport_error(self.method, self.url, said, _next_step(course), course)
+        result.__cause__ = ConnectionError(self.reason)
+        return result
+
+
+def _transport_error(method: str, url: str, said: str, step: str, course: Course) -> TransportError:
+    """Build what all requests without a usable answer end in."""
+    return TransportError(
+        f"{method} {urlsplit(url).path}: {said}; {course.ended}{step}",
+        method=method,
+        url=url,
+        attempts=course.attempts,
+        elapsed=course.elapsed,
+        stopped_by=course.settings,
+        unknown_outcome=course.unknown,
+    )
+
+
+def _next_step(course: Course) -> str:
+    """Say what the caller can do without a usable answer."""
+    if course.unknown:
+        return "the service may have carried it out: look before sending it again"
+    return "check network, proxy and host_url, or try again later"
 
 
 def innermost(error: BaseException, secrets: Iterable[str] = ()) -> str:
@@ -165,7 +210,9 @@ def innermost(error: BaseException, secrets: Iterable[str] = ()) -> str:
         if not inner:
             break
         error = inner[0]
-    text = scrubbed(f"{type(error).__name__}: {error}", secrets)
+    last = error.args[-1] if len(error.args) == 2 and not isinstance(error, OSError) else None
+    said = _CONNECTION.sub("", last if isinstance(last, str) else str(error))
+    text = scrubbed(f"{type(error).__name__}: {said}", secrets)
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
 
 

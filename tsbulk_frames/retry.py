@@ -1,19 +1,23 @@
-"""When a request may be tried again, and how long to wait before; clock and sleep come from the transport."""
+"""When a request may be tried again, and how long to wait before; clock and sleep come from the transport.
+
+What is tried again and what is not is the table at the top of `transport`.
+"""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Literal, TypeAlias, TypeVar
-
-import tenacity
+from itertools import chain
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from tsbulk_frames.errors import TsBulkError
 
-__all__ = ["Failure", "Retry", "Throttle", "backoff", "repeat", "repeatable_status", "retry_after"]
+if TYPE_CHECKING:
+    import tenacity
+
+__all__ = ["Course", "Failure", "Retry", "backoff", "repeat", "repeatable_status", "retry_after"]
 
 _Usable = TypeVar("_Usable")
 
@@ -26,17 +30,11 @@ CAP = 20.0
 """Seconds: upper bound of any pause the service did not ask for."""
 
 
-def repeatable_status(status: int, method: str, retry: Retry) -> bool:
-    """Whether an answer with this status is worth another try.
-
-    Only a 429 says for certain that nothing was done; after a 5xx the outcome is unknown, and a 500 is mostly the
-    same again, so that only reading tries it again.
-    """
-    if retry == "never":
-        return False
+def repeatable_status(status: int, retry: Retry) -> bool:
+    """Whether an answer with this status is worth another try: only a 429 says for certain that nothing was done."""
     if status == 429:
-        return True
-    return retry == "always" and (status in (502, 503, 504) or (status == 500 and method == "GET"))
+        return retry != "never"
+    return retry == "always" and status in (500, 502, 503, 504)
 
 
 def backoff(attempt: int, draw: Callable[[float, float], float]) -> float:
@@ -45,7 +43,7 @@ def backoff(attempt: int, draw: Callable[[float, float], float]) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds the service asks to wait, or None.
+    """Seconds the service asks to wait; None where it does not say, or leaves it to us by asking for none.
 
     Parameters
     ----------
@@ -71,7 +69,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         if until is None:
             return None
         seconds = max(0.0, until - (now if date is None else date))
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _http_date(value: str | None) -> float | None:
@@ -85,6 +83,44 @@ def _http_date(value: str | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How a request went until it was given up: what its error tells, whichever it is.
+
+    Attributes
+    ----------
+    attempts : int
+        How often it was sent.
+    elapsed : float
+        Seconds since it was asked for, pauses included.
+    limits : tuple of str
+        Settings, with their values, that ended it: with larger ones it might have gone on.
+    unknown : bool
+        Whether one of the tries may have been carried out, though nobody was told.
+    """
+
+    attempts: int
+    elapsed: float
+    limits: tuple[str, ...] = ()
+    unknown: bool = False
+
+    @property
+    def told(self) -> str:
+        """Attempts and time, in words."""
+        tries = f"{self.attempts} attempt{'s' if self.attempts > 1 else ''}" if self.attempts else "not sent"
+        return f"{tries} in {self.elapsed:.1f} s"
+
+    @property
+    def ended(self) -> str:
+        """The settings, as the beginning of a clause; empty when none would have changed anything."""
+        return f"stopped by {' and '.join(self.limits)}; " if self.limits else ""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings."""
+        return tuple(limit.partition("=")[0] for limit in self.limits)
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """One try that brought no usable answer.
 
@@ -93,17 +129,32 @@ class Failure:
     again : bool
         Whether another may follow.
     wait : float or None
-        Seconds the service asked to wait before.
+        Seconds to wait before, where that is not left to us.
     status : int or None
         HTTP status, if there was an answer.
     error : callable
-        Builds the error if none follows, from the number of tries.
+        Builds the error if none follows, from how the request went.
+    sent : bool
+        Whether anything was sent.
+    unknown : bool
+        Whether it may have been carried out.
+    limit : str
+        The setting, with its value, that made it fail; empty if none.
+    gone : str
+        What went wrong, where that may mean that the service is not there.
+    held : bool
+        Whether to wait only as long as the service is held back.
     """
 
     again: bool
     wait: float | None
     status: int | None
-    error: Callable[[int], TsBulkError]
+    error: Callable[[Course], TsBulkError]
+    sent: bool = True
+    unknown: bool = False
+    limit: str = ""
+    gone: str = ""
+    held: bool = False
 
 
 def repeat(
@@ -112,9 +163,8 @@ def repeat(
     max_attempts: int,
     budget: float,
     clock: Callable[[], float],
-    sleep: Callable[[float], None],
     draw: Callable[[float, float], float],
-    pausing: Callable[[Failure, float], None],
+    pause: Callable[[Failure, float], None],
 ) -> _Usable:
     """Try until there is an answer, a failure that stays, or no more budget.
 
@@ -126,10 +176,10 @@ def repeat(
         Tries, the first included.
     budget : float
         Seconds after the first try in which another may begin.
-    clock, sleep, draw : callable
-        Monotonic seconds, pause, a random number between two bounds.
-    pausing : callable
-        Called before each pause, with the failure and the seconds.
+    clock, draw : callable
+        Monotonic seconds, a random number between two bounds.
+    pause : callable
+        Waits for some seconds before the try that follows a failure.
 
     Raises
     ------
@@ -137,56 +187,40 @@ def repeat(
         What the last failure builds.
     """
     began = clock()
-    attempts = 0
+    first = attempt()
+    if not isinstance(first, Failure):
+        return first
+    import tenacity  # only for what fails: it brings asyncio along, and tornado if there is one
 
-    def count(state: tenacity.RetryCallState) -> None:
-        nonlocal attempts
-        attempts = state.attempt_number
+    failures: list[Failure] = []
+    tries = chain([first], iter(attempt, None))
+
+    def noted() -> _Usable | Failure:
+        outcome = next(tries)
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        return outcome
 
     def wait(state: tenacity.RetryCallState) -> float:
-        asked = _failure(state).wait
+        asked = failures[-1].wait
         return backoff(state.attempt_number, draw) if asked is None else asked
 
     def stop(state: tenacity.RetryCallState) -> bool:
         return state.attempt_number >= max_attempts or clock() - began + state.upcoming_sleep > budget
 
     retrying = tenacity.Retrying(
-        sleep=sleep,
-        before=count,
-        before_sleep=lambda state: pausing(_failure(state), state.upcoming_sleep),
+        sleep=lambda _: None,
+        before_sleep=lambda state: pause(failures[-1], state.upcoming_sleep),
         wait=wait,
         stop=stop,
         retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.again),
-        retry_error_callback=_failure,
+        retry_error_callback=lambda _: failures[-1],
     )
-    outcome: _Usable | Failure = retrying(attempt)
-    if isinstance(outcome, Failure):
-        raise outcome.error(attempts)
-    return outcome
-
-
-def _failure(state: tenacity.RetryCallState) -> Failure:
-    """Give the failure tenacity is looking at."""
-    assert state.outcome is not None
-    failure: Failure = state.outcome.result()
-    return failure
-
-
-class Throttle:
-    """A pause that all threads of a transport keep, because the limit is the service's, not a thread's."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._until = -math.inf
-
-    def pause(self, seconds: float) -> None:
-        """Let nobody send for this long; a longer pause already on stays."""
-        with self._lock:
-            self._until = max(self._until, self._clock() + seconds)
-
-    @property
-    def remaining(self) -> float:
-        """Seconds to wait before sending, 0 if none."""
-        with self._lock:
-            return max(0.0, self._until - self._clock())
+    outcome: _Usable | Failure = retrying(noted)
+    if not isinstance(outcome, Failure):
+        return outcome
+    out = f"max_attempts={max_attempts}" if len(failures) >= max_attempts else f"retry_budget={budget:g} s"
+    limits = (out if outcome.again else "", outcome.limit)
+    unknown = any(failure.unknown for failure in failures)
+    sent = sum(failure.sent for failure in failures)
+    raise outcome.error(Course(sent, clock() - began, tuple(filter(None, limits)), unknown))

@@ -15,7 +15,7 @@ import requests.auth
 import urllib3.exceptions
 
 from tsbulk_frames._cut import PageBody
-from tsbulk_frames.stop import POOL_CLASSES, wait_at_most
+from tsbulk_frames.stop import POOL_CLASSES
 
 __all__ = [
     "UNUSABLE",
@@ -23,8 +23,10 @@ __all__ = [
     "Bearer",
     "Deadline",
     "TooLarge",
+    "bare",
     "chunks_of",
     "never_sent",
+    "overrun",
     "prepare_session",
     "whole_body",
 ]
@@ -75,8 +77,7 @@ class Deadline:
     """
 
     def __init__(self, seconds: float, read_timeout: float, clock: Callable[[], float]) -> None:
-        self.read_timeout = read_timeout
-        self._seconds = seconds
+        self._read_timeout = read_timeout
         self._clock = clock
         self._end = clock() + seconds
 
@@ -90,8 +91,17 @@ class Deadline:
         """
         left = self._end - self._clock()
         if left <= 0:
-            raise TimeoutError(f"not done within request_deadline={self._seconds:g} s")
+            raise TimeoutError("not done in time")
         return left
+
+    def wait(self) -> float:
+        """Seconds a single wait for the answer may take now; raises like `left`."""
+        return min(self._read_timeout, self.left())
+
+    @property
+    def over(self) -> bool:
+        """Whether no time is left; sockets are woken by the millisecond."""
+        return self._end - self._clock() < 0.002
 
 
 def chunks_of(response: requests.Response, size: int, deadline: Deadline) -> Iterator[bytes]:
@@ -104,7 +114,7 @@ def chunks_of(response: requests.Response, size: int, deadline: Deadline) -> Ite
     """
     raw = response.raw
     while True:
-        wait_at_most(min(deadline.read_timeout, deadline.left()), raw.connection)
+        deadline.left()
         chunk: bytes = raw.read1(size, decode_content=True)
         if not chunk:
             return
@@ -209,3 +219,27 @@ def never_sent(error: BaseException) -> bool:
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def overrun(error: BaseException, deadline: Deadline) -> str:
+    """Name the setting whose time has run out; empty when it was not time that ended a try."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "request_deadline" if deadline.over else "connect_timeout"
+    if isinstance(error, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
+        return "request_deadline" if deadline.over else "read_timeout"
+    if any(isinstance(one, TimeoutError) for one in _causes(error)):
+        return "request_deadline" if deadline.over else "connect_timeout"
+    return ""
+
+
+def bare(error: Exception, text: str) -> Exception:
+    """Give an error of the same kind with nothing but a text: the original holds the request, and that the token."""
+    return type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all that it was made from."""
+    yield error
+    for inner in (getattr(error, "reason", None), *error.args):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)

@@ -1,21 +1,23 @@
-"""Ending requests under way from another thread: after Ctrl-C or an early ``break`` nobody waits for the network.
+"""Ending requests under way: after Ctrl-C or an early ``break`` nobody waits for the network, and never too long.
 
 A thread that waits on a socket hears nothing else; so its socket is shut down under it. The connections made here
-know their socket for that, and for `wait_at_most`.
+know their socket for that, and let no read wait longer than `patience` allows.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import urllib3.connection
 import urllib3.connectionpool
 
-__all__ = ["POOL_CLASSES", "Stop", "wait_at_most"]
+__all__ = ["POOL_CLASSES", "Stop", "patience"]
 
 _current = threading.local()
 
@@ -76,17 +78,60 @@ def _shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
+@contextmanager
+def patience(longest: Callable[[], float]) -> Iterator[None]:
+    """Let no read of the answers this thread asks for meanwhile wait longer than `longest` says when it begins.
+
+    The timeouts of a socket bound each wait, not their sum: a head that comes line by line, or a body that comes byte
+    by byte, would outlive any deadline. `longest` may raise as well.
+    """
+    before, _current.longest = getattr(_current, "longest", None), longest
+    try:
+        yield
+    finally:
+        _current.longest = before
+
+
+class _Timely(io.RawIOBase):
+    """What comes from a socket, each read with the time that is left for it."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, longest: Callable[[], float]) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._longest = longest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._longest())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer read in time, from its first byte on."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        longest = getattr(_current, "longest", None)
+        if longest is not None:
+            self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock, longest))
+
+
 class _Watched(urllib3.connection.HTTPConnection):
     """A connection that tells the switch, if one is set, on which socket it waits."""
 
-    answering: socket.socket | None = None
+    response_class = _Response
 
     def endheaders(self, *args: Any, **more: Any) -> None:
         super().endheaders(*args, **more)
         self._tell()  # sending a body can wait as well
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        self.answering = self.sock  # an answer that ends the connection takes `sock` away, and is still to be read
         self._tell()
         return super().getresponse()
 
@@ -95,13 +140,6 @@ class _Watched(urllib3.connection.HTTPConnection):
         stop = Stop.current()
         if stop is not None and self.sock is not None:
             stop._watch(self.sock)
-
-
-def wait_at_most(seconds: float, connection: object) -> None:
-    """Let the next read from a connection wait no longer; one that has been read to its end cannot wait."""
-    if isinstance(connection, _Watched) and connection.answering is not None:
-        with suppress(OSError):
-            connection.answering.settimeout(seconds)
 
 
 class _WatchedTLS(_Watched, urllib3.connection.HTTPSConnection):

@@ -2,6 +2,28 @@
 
 One `Transport` a connection: a pooled session, the token, the retries, the deadlines and the pauses the service asks
 for are shared by all threads that use it. What comes out is an `Answer` or one of this library's errors.
+
+What is tried again (*again*), what ends the request (*final*), and where it may have been carried out though nobody
+was told (*unknown*: final, too, as nothing that may not happen twice is repeated blindly):
+
+====================================  =====  ================  ==============  =======
+what came of a try                    GET    other "always"    other "unsent"  "never"
+====================================  =====  ================  ==============  =======
+no connection, no proxy               again  again             again           final
+429                                   again  again             again           final
+500, 502, 503, 504                    again  again             unknown         unknown
+no answer, or cut short, or too late  again  again             unknown         unknown
+any other answer but success          final  final             final           final
+certificate not trusted               final  final             final           final
+larger than ``max_answer_bytes``      final  final             final           final
+service held back: see `gate`         again  again             again           final
+====================================  =====  ================  ==============  =======
+
+*Always*: uploads, deletions, tokens. *Unsent*: starting an import job. *Never*: dropping an upload. A 401 is followed
+by one more try with a fresh token, for all of them: nothing was done. Pauses: what ``Retry-After`` asks for (after a
+429 all requests to the gateway keep it), else anything between 0 and 0.5 s, doubled with each try up to 20 s; until the
+next look where a service is held back. Limits: ``max_attempts``, and ``retry_budget`` seconds in which the last try may
+begin; each try has ``request_deadline`` seconds, its body included. A token's request has these limits to itself.
 """
 
 from __future__ import annotations
@@ -13,9 +35,8 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 import requests
 import requests.utils
@@ -24,11 +45,12 @@ import urllib3.exceptions
 
 from tsbulk_frames.auth import Credentials, Token, UserToken, parse_token, secrets_of
 from tsbulk_frames.body import Body, Sendable
+from tsbulk_frames.call import Call
 from tsbulk_frames.config import RestClientConfig
-from tsbulk_frames.errors import ConfigError, ProtocolError, ServiceError, TransportError
-from tsbulk_frames.failures import Refusal, Silence, detail_of, innermost, redacted_url, request_id_of
-from tsbulk_frames.gate import gate_to
-from tsbulk_frames.retry import Failure, Retry, repeat, repeatable_status, retry_after
+from tsbulk_frames.errors import ConfigError, ServiceError, TransportError
+from tsbulk_frames.failures import innermost
+from tsbulk_frames.gate import Circuit, gate_to
+from tsbulk_frames.retry import Failure, Retry, repeat
 from tsbulk_frames.session import (
     UNUSABLE,
     Answer,
@@ -36,11 +58,11 @@ from tsbulk_frames.session import (
     Deadline,
     TooLarge,
     chunks_of,
-    never_sent,
+    overrun,
     prepare_session,
     whole_body,
 )
-from tsbulk_frames.stop import Stop
+from tsbulk_frames.stop import Stop, patience
 from tsbulk_frames.tokens import TokenCache
 from tsbulk_frames.wire import header_value, path_of, query_of
 
@@ -48,28 +70,10 @@ __all__ = ["Answer", "Transport"]
 
 MAX_ERROR_BODY = 1 << 16
 """Bytes of an error's body that are read: more is never shown."""
-_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+_LOOK = 0.1
+"""Seconds after which one who waits for a service that was held back sees that it answers again."""
 
 logger = logging.getLogger("tsbulk_frames")
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One request, ready to be sent any number of times."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: Body = field(repr=False)
-    retry: Retry
-    latest: float
-    stop: Stop | None = None
-    token_endpoint: bool = False
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the caller has asked to end it."""
-        return self.stop is not None and self.stop.asked
 
 
 _Outcome: TypeAlias = Answer | Failure
@@ -213,31 +217,40 @@ class Transport:
         if kind is not None and not any(name.lower() == "content-type" for name in sent):
             sent["Content-Type"] = kind
         url = self.config.host_url + path_of(segments) + query_of(query or {})
-        call = _Call(method.upper(), url, sent, Body(body), retry, self._latest(), stop or Stop.current())
+        call = Call(method.upper(), url, sent, Body(body), retry, self._latest(), stop or Stop.current())
         return self._carry(call, self._authorized_try)
 
     def _latest(self) -> float:
         """When the last try of a request made now may begin."""
         return self._clock() + self.config.retry_budget
 
-    def _carry(self, call: _Call, attempt: Callable[[_Call], _Outcome]) -> Answer:
+    def _carry(self, call: Call, attempt: Callable[[Call], _Outcome]) -> Answer:
         """Try until there is an answer, an error that stays, or no budget left."""
         return repeat(
             lambda: attempt(call),
             max_attempts=self.config.max_attempts,
             budget=self.config.retry_budget,
             clock=self._clock,
-            sleep=self._pause(call),
             draw=self._draw,
-            pausing=self._share_pause,
+            pause=lambda failure, seconds: self._wait(call, failure, seconds),
         )
 
-    def _share_pause(self, failure: Failure, seconds: float) -> None:
-        """Let all keep the pause after a 429 that came without one: the limit is the service's."""
+    def _wait(self, call: Call, failure: Failure, seconds: float) -> None:
+        """Pause between two tries, after a 429 that came without a pause with all others: the limit is the service's.
+
+        Who was held back does not wait longer than that lasts.
+        """
         if failure.status == 429 and failure.wait is None:
             self._throttle.pause(seconds)
+        if not failure.held:
+            self._pause(call)(seconds)
+            return
+        circuit = self._gate.circuit(call.service)
+        while seconds > 0 and circuit.open and not call.stopped:
+            self._pause(call)(min(seconds, _LOOK))
+            seconds -= _LOOK
 
-    def _authorized_try(self, call: _Call) -> _Outcome:
+    def _authorized_try(self, call: Call) -> _Outcome:
         """Try with the token; a refused one is renewed once, as it may have been withdrawn before its time."""
         token = self._token(call.stop)
         outcome = self._try(call, token)
@@ -258,7 +271,7 @@ class Transport:
         assert not isinstance(self._credentials, UserToken)
         wanted = self._credentials.token_request(self.config.host_url)
         body = Body(wanted.body)
-        call = _Call(wanted.method, wanted.url, wanted.headers, body, "always", self._latest(), stop, True)
+        call = Call(wanted.method, wanted.url, wanted.headers, body, "always", self._latest(), stop, True)
         try:
             return parse_token(self._carry(call, self._try).data)
         except ServiceError as error:
@@ -270,68 +283,79 @@ class Transport:
             method=failure.method,
             url=failure.url,
             attempts=failure.attempts,
+            elapsed=failure.elapsed,
+            stopped_by=failure.stopped_by,
         ) from failure
 
-    def _try(self, call: _Call, token: str | None = None) -> _Outcome:
-        """Send once, when there is a free slot and no pause on; nobody sits out a pause in a slot."""
+    def _try(self, call: Call, token: str | None = None) -> _Outcome:
+        """Send once, when there is a free slot, no pause on, and the service not held back; nobody waits in a slot."""
+        circuit = self._gate.circuit(call.service)
         while True:
             with self._gate.slot():
                 if self._closed:
                     raise ConfigError("this connection is closed; open a new one")
                 if call.stopped:
-                    return self._left(call)
+                    return call.left()
                 pause = self._throttle.remaining
                 if not pause:
+                    look = circuit.admit()
+                    if look:
+                        return call.held_back(circuit, look)
                     began = self._clock()
                     outcome = self._exchange(call, token)
                     took = self._clock() - began
-                    logger.debug("%s %s -> %s in %.3f s", call.method, redacted_url(call.url), outcome.status, took)
-                    return outcome
+                    logger.debug("%s %s -> %s in %.3f s", call.method, call.shown, outcome.status, took)
+                    return self._judged(circuit, outcome)
             if self._clock() + pause > call.latest:
-                return self._too_long(call, pause)
+                return call.paused(pause, self._setting("retry_budget"))
             self._pause(call)(pause)
 
-    def _too_long(self, call: _Call, pause: float) -> Failure:
-        """Fail at once where the service asked all to wait longer than this request may take; this try is not sent."""
-        said = f"another request's, with {pause:.0f} s to wait: beyond retry_budget={self.config.retry_budget:g}"
-        refusal = Refusal(call.method, redacted_url(call.url), 429, said, retry_after=pause)
-        return Failure(False, pause, 429, lambda attempts: refusal.error(attempts - 1))
+    def _judged(self, circuit: Circuit, outcome: _Outcome) -> _Outcome:
+        """Tell the circuit of a service how a try went; of one that is held back by now the next look is waited for."""
+        if isinstance(outcome, Failure) and outcome.gone:
+            circuit.failed(outcome.gone)
+            if outcome.wait is None and circuit.open:
+                return replace(outcome, wait=circuit.remaining, held=True)
+        elif outcome.status is not None:
+            circuit.answered()
+        return outcome
 
-    def _left(self, call: _Call) -> Failure:
-        """End a request whose caller has left: this try is not sent."""
-        cause = ConnectionAbortedError("the caller has left")
-        silence = Silence(call.method, redacted_url(call.url), str(cause), cause, unknown=False, certificate=False)
-        return Failure(False, None, None, silence.error)
+    def _setting(self, name: str) -> str:
+        """Spell a setting in seconds with its value."""
+        return f"{name}={getattr(self.config, name):g} s" if name else ""
 
-    def _pause(self, call: _Call) -> Callable[[float], None]:
+    def _pause(self, call: Call) -> Callable[[float], None]:
         """How this call sleeps: interruptibly where it can be stopped, and time is not injected."""
         return call.stop.sleep if call.stop is not None and self._sleep is time.sleep else self._sleep
 
-    def _exchange(self, call: _Call, token: str | None) -> _Outcome:
+    def _exchange(self, call: Call, token: str | None) -> _Outcome:
         """One request and its whole answer; every exception of the libraries below ends here."""
         deadline = Deadline(self.config.request_deadline, self.config.read_timeout, self._clock)
         status: int | None = None
         try:
-            with call.stop.over() if call.stop else nullcontext(), self._send(call, token, deadline) as response:
+            with (
+                call.stop.over() if call.stop else nullcontext(),
+                patience(deadline.wait),
+                self._send(call, token, deadline) as response,
+            ):
                 status = response.status_code
                 if 200 <= status < 300:
                     limit = self.config.max_answer_bytes
                     return Answer(status, response.headers, whole_body(response, limit, deadline))
                 return self._refused(call, response, deadline, token)
         except UNUSABLE as error:
-            text = innermost(error, self._hidden(token))
-            return Failure(False, None, None, lambda _: ConfigError(f"the request cannot be sent: {text}"))
+            return call.unusable(innermost(error, self._hidden(token)))
         except TooLarge as error:
-            text = f"{call.method} {urlsplit(call.url).path}: {error}"
-            return Failure(False, None, status, lambda _: ProtocolError(text))
+            return call.too_large(status, error)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return self._unanswered(call, error, innermost(error, self._hidden(token)), status)
+            text = innermost(error, self._hidden(token))
+            return call.unanswered(error, text, status, self._setting(overrun(error, deadline)))
 
     def _hidden(self, token: str | None) -> tuple[str, ...]:
         """Name what no text from outside may carry into an error."""
         return self._secrets if token is None else (*self._secrets, token)
 
-    def _send(self, call: _Call, token: str | None, deadline: Deadline) -> requests.Response:
+    def _send(self, call: Call, token: str | None, deadline: Deadline) -> requests.Response:
         """Hand the request to the session; the body of the answer stays on the socket."""
         config = self.config
         proxies = config.proxy_urls
@@ -348,7 +372,7 @@ class Transport:
             verify=self._verify,
         )
 
-    def _refused(self, call: _Call, response: requests.Response, deadline: Deadline, token: str | None) -> Failure:
+    def _refused(self, call: Call, response: requests.Response, deadline: Deadline, token: str | None) -> Failure:
         """Judge an answer that is no success; one whose body cannot be read is still an answer."""
         content = b""
         try:
@@ -358,27 +382,8 @@ class Transport:
                     break
         except (urllib3.exceptions.HTTPError, OSError) as error:
             logger.debug("the body of a %d answer could not be read: %s", response.status_code, type(error).__name__)
-        status = response.status_code
-        asked = retry_after(response.headers, self._wall_clock())
-        if status == 429 and asked is not None:
-            self._throttle.pause(asked)
-        refusal = Refusal(
-            call.method,
-            redacted_url(call.url),
-            status,
-            detail_of(content, self._hidden(token)),
-            request_id_of(response.headers),
-            asked,
-            call.token_endpoint,
-        )
-        return Failure(repeatable_status(status, call.method, call.retry), asked, status, refusal.error)
-
-    def _unanswered(self, call: _Call, error: Exception, text: str, status: int | None) -> Failure:
-        """Judge a request without a usable answer: may it have been carried out, may it be sent again."""
-        certificate = _CERTIFICATE in text
-        unsent = certificate or never_sent(error)
-        again = not certificate and not call.stopped and (call.retry == "always" or (call.retry == "unsent" and unsent))
-        unknown = not unsent and call.method != "GET" and not call.token_endpoint
-        cause = type(error)(text) if isinstance(error, requests.RequestException) else ConnectionError(text)
-        silence = Silence(call.method, redacted_url(call.url), text, cause, unknown=unknown, certificate=certificate)
-        return Failure(again, None, status, silence.error)
+        hidden = self._hidden(token)
+        failure = call.refused(response.status_code, response.headers, content, hidden=hidden, now=self._wall_clock())
+        if failure.status == 429 and failure.wait is not None:
+            self._throttle.pause(failure.wait)
+        return failure
