@@ -235,16 +235,20 @@ class Carrier:
 
     def _clean_up(self, entry: Entry) -> None:
         """Delete the import files, here and in the file service; what cannot be deleted there only takes room."""
+        gone = True
         if not self._manifest.header.keep_files:
             for one in entry.files:
                 try:
                     delete_import_file(self._connection, self._series, one.remote)
                 except TsBulkError as error:
+                    self._check_stop()
+                    gone = gone and not error.transient
                     logger.warning(
                         "import file %s of %s is left in the file service: %s", one.remote, self._series, error
                     )
             self.unlink(entry.files)
-        self._manifest.cleaned(entry.name)
+        if gone:  # else a resume tries again
+            self._manifest.cleaned(entry.name)
 
     def _sleep(self, seconds: float) -> None:
         """Pause, but not beyond a stop."""

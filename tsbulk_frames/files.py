@@ -94,9 +94,10 @@ class FileServiceClient(Client):
 
         Notes
         -----
-        Parts found by `resume` count when their size is right or not told. What is stored in the end is compared with
-        the file in its size and at a few places; where it differs, or the service refuses to complete the upload, all
-        is sent anew, once.
+        With `resume` and without `if_match` a file that is there already, with the same bytes at its end and at a few
+        other places, is the one an earlier call wrote: no conflict. Parts found by `resume` count when their size is
+        right or not told. What is stored in the end is compared with the file in its size and at a few places; where
+        it differs, or the service refuses to complete the upload, all is sent anew, once.
 
         Source: ``PUT /api/iotfile/v3/files/{entity}/{path}``, ``?upload=start``, ``?part=N``, ``?upload=complete``,
         ``?upload=abort``; ``GET /api/iotfile/v3/fileslist/{entity}/{path}``.

@@ -40,8 +40,8 @@ def upload_import_file(
 ) -> StoredFile:
     """Upload an import file, a large one in `max_workers` parts at once; return it as it is stored.
 
-    A file of that name there already is the same data, sent by an earlier try: it is kept when its size is right,
-    and replaced when it is not. With `sent` one that is known to have gone up is looked for first.
+    A file of that name there already is the same data, sent by an earlier try: it is kept, and replaced only when it
+    is not what it should be. With `sent` one that is known to have gone up is looked for first.
 
     Notes
     -----
@@ -57,8 +57,6 @@ def upload_import_file(
         there = _listed(connection, series.entity, path)
         if there is None:
             raise
-        if there.size == file.bytes:
-            return there
     return connection.files.put_file(
         series.entity, path, file.path, if_match=there.etag, max_workers=max_workers, resume=True
     )

@@ -11,19 +11,20 @@ from tsbulk_frames.connection import Connection
 from tsbulk_frames.errors import AuthError, ConfigError, FrameError, NotFoundError
 from tsbulk_frames.ledger import Entry, Header
 from tsbulk_frames.manifest import Manifest
+from tsbulk_frames.model import Series
 from tsbulk_frames.run import SENT
+from tsbulk_frames.staging import is_intact
 
 __all__ = ["is_ready", "manifest_of", "open_manifest"]
 
 
-def is_ready(entry: Entry) -> bool:
+def is_ready(entry: Entry, series: Series) -> bool:
     """Whether a partition can go on from where it stands, without its data being read again."""
     if entry.state == "done":
         return not entry.cleaned
     if entry.state == "running":
         return entry.job_id is not None
-    files = [one.file for one in entry.files]
-    return bool(files) and all(file.path.is_file() and file.path.stat().st_size == file.bytes for file in files)
+    return bool(entry.files) and all(is_intact(one.file, series) for one in entry.files)
 
 
 def open_manifest(path: str | os.PathLike[str], connection: Connection) -> Manifest:

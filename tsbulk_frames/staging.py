@@ -21,7 +21,9 @@ from tsbulk_frames.model import Closed, Series, TwinType, format_time
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import FILE_BYTES, Partition, check_partition, cut_partitions, cut_rows
 
-__all__ = ["ImportFile", "StagedPartition", "stage"]
+__all__ = ["ImportFile", "StagedPartition", "is_intact", "stage"]
+
+_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,20 @@ class StagedPartition:
         return sum(file.bytes for file in self.files)
 
 
+def is_intact(file: ImportFile, series: Series) -> bool:
+    """Whether an import file still lies on disk as it was written."""
+    try:
+        with file.path.open("rb") as stream:
+            return hashlib.file_digest(stream, lambda: _digest_of(series)).hexdigest()[:_DIGITS] == file.digest
+    except OSError:
+        return False
+
+
+def _digest_of(series: Series) -> hashlib._Hash:
+    """Begin the digest of a file of this series."""
+    return hashlib.sha256(f"{series}\n".encode())
+
+
 class _OpenFile:
     """An import file being written; `close` turns it into what it is."""
 
@@ -77,7 +93,7 @@ class _OpenFile:
         self.rows = 0
         self.first_ns = 0
         self.last_ns = 0
-        self._digest = hashlib.sha256(f"{series}\n".encode())
+        self._digest = _digest_of(series)
         self._stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         self._write(b"[")
 
@@ -108,7 +124,7 @@ class _OpenFile:
             bytes=size,
             first=format_time(self.first_ns),
             last=format_time(self.last_ns),
-            digest=self._digest.hexdigest()[:32],
+            digest=self._digest.hexdigest()[:_DIGITS],
         )
 
     def discard(self) -> None:

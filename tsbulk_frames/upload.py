@@ -35,10 +35,21 @@ def upload_stream(upload: PartUpload, source: BinaryIO, part: int) -> tuple[int,
 
 
 def upload_file(upload: PartUpload, file: FileSlice, part: int) -> int | None:
-    """Write a file from disk, in parts of this size where it is larger than one: its etag."""
-    if len(file) <= part:
-        return _put_whole(upload, file)
+    """Write a file from disk, in parts of this size where it is larger than one: its etag.
+
+    Where the parts of an earlier try are taken up, so is the whole file that it brought there.
+    """
     numbers = range(1, -(-len(file) // part))
+    try:
+        return _put_whole(upload, file) if len(file) <= part else _put_parts(upload, file, part, numbers)
+    except ConflictError:
+        if not upload.keep or "If-Match" in upload.headers or not _holds(upload.remote, file, part, numbers):
+            raise
+        return None
+
+
+def _put_parts(upload: PartUpload, file: FileSlice, part: int, numbers: range) -> int | None:
+    """Write in parts, those left out that an earlier try has brought there."""
     upload = replace(upload, stored=lambda: _holds(upload.remote, file, part, numbers))
     there = _parts_there(upload, part, numbers) if upload.keep else set()
     if there:

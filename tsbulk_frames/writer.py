@@ -185,6 +185,9 @@ def write_timeseries(
 
     Notes
     -----
+    Import files are named after their content. Two imports of the same data into the same series at the same time share
+    them: the first that is through deletes them, and jobs of the other may fail for want of them (resume it then).
+
     Source: ``PUT /api/iotfile/v3/files/{entity}/{path}``, ``POST /api/iottsbulk/v3/importJobs``,
     ``GET /api/iottsbulk/v3/importJobs/{id}``.
 
@@ -322,7 +325,8 @@ def resume_import(
     with open_manifest(manifest, con) as book:
         origin, empty_rows = Origin.from_json(book.header.source), book.header.empty_rows
         entries = book.entries()
-        ready = [entry for entry in entries if is_ready(entry)]
+        series = Series(book.header.entity, book.header.property_set)
+        ready = [entry for entry in entries if is_ready(entry, series)]
         skip = {entry.name for entry in (*ready, *(one for one in entries if one.state == "done"))}
         unread = not book.complete or any(entry.name not in skip for entry in entries)
         return run_import(

@@ -19,7 +19,7 @@ from plant import Site, open_site, times
 from watching import Kill
 
 import tsbulk_frames as tsb
-from tsbulk_frames.sandbox import Fault, Faults
+from tsbulk_frames.sandbox import Fault, Faults, Rules
 from tsbulk_frames.sandbox.faults import Answer, Drop, Reply, Rewrite
 
 SETTLE = {"settle_timeout": 0.5}
@@ -343,3 +343,47 @@ def test_an_interrupt_ends_at_once_and_can_be_gone_on_with(arena: Arena) -> None
     last = arena.live(order)
     assert last.status == 0, last.outcome
     assert len(arena.sandbox.records(order["entity"], "pump")) == len(Case().frame())
+
+
+def test_an_interrupt_while_files_are_deleted_loses_none(arena: Arena) -> None:
+    """What Ctrl-C kept from being deleted in the file service is deleted on resuming."""
+    order = arena.order(Case())
+    interrupt(arena, order, "DELETE file")
+    assert arena.live(order).status == 0
+    with tsb.connect(arena.sandbox.url, credentials=arena.sandbox.credentials) as con:
+        assert con.files.list_files(order["entity"]) == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "iterator"])
+def test_a_staging_file_that_changed_is_not_imported(arena: Arena, kind: str) -> None:
+    """Other bytes of the same size, after a power cut or an edit: made anew, or refused by name; never sent."""
+    case = Case(kind=kind, partitions=3)
+    order = arena.order(case)
+    assert arena.live(order, Kill(0.0, "PUT file", 1, "unsent")).killed
+    for file in Path(order["manifest"] + ".files").glob("*.json"):
+        text = file.read_text().replace('"state":"RUN"', '"state":"RAN"')
+        file.write_text(text)
+    last = arena.live(order | {"action": "resume"})
+    stored = arena.sandbox.records(order["entity"], "pump")
+    assert not len(stored) or not (stored["state"] == "RAN").any()
+    assert last.outcome is not None
+    if kind == "parquet":
+        assert last.status == 0, last.outcome
+        assert len(stored) == len(case.frame())
+    else:
+        assert last.outcome["error"] is not None
+
+
+def test_a_listing_that_lags_fails_nothing(tmp_path: Path, manifest: Path) -> None:
+    """A file that went up, but is not listed yet, is not taken for another's: resuming at once works."""
+    faults = Faults([Fault(Answer(400, {"message": "no"}), "POST", r"/importJobs$", nth=2)])
+    sandbox = tsb.Sandbox(faults=faults, rules=Rules(listing_lag=2.0))
+    with sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
+        sandbox.add_asset("a" * 32, twin_type="simulation")
+        hourly().to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(tsb.PartialImportError):
+            tsb.write_timeseries(
+                tmp_path / "a.parquet", "a" * 32, "pump", manifest=manifest, max_workers=1, connection=con
+            )
+        assert tsb.resume_import(manifest, connection=con).ok
+        assert sandbox.records("a" * 32, "pump")["speed"].tolist() == [0.5, 1.5, 2.5]
