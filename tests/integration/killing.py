@@ -333,11 +333,7 @@ class Arena:
         """No staging file here, no import file or half an upload there."""
         home = Path(order["manifest"]).parent
         known = {"source.parquet", "import.sqlite", "import.sqlite-wal", "outcome.json"}
-        left = [
-            str(path.relative_to(home))
-            for path in home.rglob("*")
-            if path.is_file() and path.name not in known and path.suffix != ".new"  # of a manifest not made yet
-        ]
+        left = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file() and path.name not in known]
         if left:
             story.problems.append(f"{len(left)} files are left on disk: {left[:3]}")
         there = self._ask(f"files/{order['entity']}", "iotfile")
