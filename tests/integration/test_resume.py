@@ -387,18 +387,3 @@ def test_a_listing_that_lags_fails_nothing(tmp_path: Path, manifest: Path) -> No
             )
         assert tsb.resume_import(manifest, connection=con).ok
         assert sandbox.records("a" * 32, "pump")["speed"].tolist() == [0.5, 1.5, 2.5]
-
-
-def test_a_listing_that_lags_fails_nothing(tmp_path: Path, manifest: Path) -> None:
-    """A file that went up, but is not listed yet, is not taken for another's: resuming at once works."""
-    faults = Faults([Fault(Answer(400, {"message": "no"}), "POST", r"/importJobs$", nth=2)])
-    sandbox = tsb.Sandbox(faults=faults, rules=Rules(listing_lag=2.0))
-    with sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
-        sandbox.add_asset("a" * 32, twin_type="simulation")
-        hourly().to_parquet(tmp_path / "a.parquet")
-        with pytest.raises(tsb.PartialImportError):
-            tsb.write_timeseries(
-                tmp_path / "a.parquet", "a" * 32, "pump", manifest=manifest, max_workers=1, connection=con
-            )
-        assert tsb.resume_import(manifest, connection=con).ok
-        assert sandbox.records("a" * 32, "pump")["speed"].tolist() == [0.5, 1.5, 2.5]
