@@ -191,6 +191,15 @@ class _Adapter(requests.adapters.HTTPAdapter):
         manager.pool_classes_by_scheme = POOL_CLASSES
         return manager
 
+    def close(self) -> None:
+        """Close the sockets now: a pool merely let go of keeps them as long as an error's traceback holds it."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 (it cannot be iterated over, as others may change it)
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
 
 class Bearer(requests.auth.AuthBase):
     """Sets the token as an auth object, because requests would replace a mere header by what ~/.netrc says."""
