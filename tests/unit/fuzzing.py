@@ -429,12 +429,14 @@ NEXT = [
 
 def white(chance: random.Random) -> str:
     """Mostly nothing, mostly legal."""
-    return chance.choice(WHITE) if chance.random() < 0.1 else chance.choice(WHITE[:9]) if chance.random() < 0.2 else ""
+    return (
+        chance.choice(WHITE) if chance.random() < 0.005 else chance.choice(WHITE[:9]) if chance.random() < 0.2 else ""
+    )
 
 
 def value(chance: random.Random) -> str:
-    """Spell one value of a property; three quarters are legal and plain."""
-    if chance.random() < 0.75:
+    """Spell one value of a property; nine of ten are legal and plain."""
+    if chance.random() < 0.9:
         return chance.choice(
             ["0", "1", "-7", "1.5", "45.0", "-0.0", "true", "false", "null", '"a"', '""', "9007199254740993"]
         )
@@ -450,7 +452,7 @@ def record(chance: random.Random, number: int) -> str:
         else f"2024-01-01T00:{number % 60:02d}:00{chance.choice(['', '.5', '.123456789'])}Z"
     )
     cells = [f'"_time"{white(chance)}:{white(chance)}"{time}"'] if chance.random() < 0.99 else []
-    names = KEYS if chance.random() < 0.1 else KEYS[:4]
+    names = KEYS if chance.random() < 0.05 else KEYS[:4]
     cells += [
         f'"{chance.choice(names)}"{white(chance)}:{white(chance)}{value(chance)}' for _ in range(chance.randrange(4))
     ]
@@ -475,7 +477,7 @@ def page(chance: random.Random) -> bytes:
     )
     members = [records]
     if chance.random() < 0.7:
-        following = chance.choice(NEXT[:4]) if chance.random() < 0.7 else chance.choice(NEXT)
+        following = chance.choice(NEXT[:4]) if chance.random() < 0.8 else chance.choice(NEXT)
         members.append(f'"nextRecord"{white(chance)}:{following}')
     if chance.random() < 0.1:
         members.append(
@@ -491,7 +493,7 @@ def page(chance: random.Random) -> bytes:
 def mutated(chance: random.Random, text: bytes) -> bytes:
     """Flip, cut, double, move or insert some bytes."""
     body = bytearray(text)
-    for _ in range(chance.randrange(1, 4)):
+    for _ in range(chance.randrange(1, 3)):
         if not body:
             break
         at, to = sorted((chance.randrange(len(body)), chance.randrange(len(body))))
@@ -540,7 +542,8 @@ def document(chance: random.Random, names: list[str], depth: int = 2) -> str:
     return value(chance)
 
 
-CHANCES: st.SearchStrategy[random.Random] = st.randoms(use_true_random=False)
+CHANCES: st.SearchStrategy[random.Random] = st.binary(min_size=8, max_size=8).map(random.Random)
+"""Evenly drawn: what Hypothesis draws by itself is mostly at the edges, and such pages are mostly broken."""
 ANSWERS: dict[str, tuple[list[str], Callable[[bytes], None]]] = {
     "job": (["id", "jobId", "status", "message", "startTime", "x"], lambda text: check_job(text, "")),
     "job with Location": (["id", "status"], lambda text: check_job(text, "https://x/importJobs/4e37?a")),
