@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
-from furniture import PERFORMANCE, Http
+from furniture import PERFORMANCE, SIMULATION, Clock, Http
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsbulk_frames.sandbox import Fault, Faults, Sandbox
+from tsbulk_frames.sandbox import KINDS, Action, Bend, Drip, Fault, Faults, Hang, Kind, Revoke, Sandbox, Throttle
+from tsbulk_frames.sandbox.chances import route_of
 from tsbulk_frames.sandbox.faults import (
     Answer,
     Cut,
@@ -22,6 +27,15 @@ from tsbulk_frames.sandbox.faults import (
     next_as_link,
     next_elsewhere,
     old_job_names,
+)
+from tsbulk_frames.sandbox.variants import (
+    broken_gzip,
+    cut_gzip,
+    false_gzip,
+    gzipped,
+    job_accepted,
+    next_null,
+    token_alone,
 )
 
 FILE = f"/api/iotfile/v3/files/{PERFORMANCE}/a"
@@ -219,3 +233,345 @@ def test_a_pattern_that_is_none():
     """A broken pattern is found when the script is written, not when a request comes."""
     with pytest.raises(Exception, match="unterminated"):
         Fault(Answer(500), "GET", "[")
+
+
+RECORDS = f"/api/iottimeseries/v3/timeseries/{SIMULATION}/pump"
+READ = f"/api/iottsbulk/v3/timeseries/{SIMULATION}/pump?from=2024-01-01T00:00:00Z&to=2024-01-02T00:00:00Z"
+JOBS = "/api/iottsbulk/v3/importJobs"
+TIME = "2024-01-01T05:00:00.000Z"
+
+
+def post_job(http: Http) -> requests.Response:
+    """Upload a record and start its job."""
+    http.put(f"/api/iotfile/v3/files/{SIMULATION}/j", data=f'[{{"_time":"{TIME}","speed":1.5}}]'.encode())
+    files = [{"filePath": "j", "from": TIME, "to": TIME}]
+    job = {"entity": SIMULATION, "propertySetName": "pump", "timeseriesFiles": files}
+    return http.post(JOBS, json={"data": [job]})
+
+
+def ended(http: Http, job: str) -> dict[str, str]:
+    """Wait for the end of a job."""
+    while (answer := http.get(f"{JOBS}/{job}").json())["status"] not in ("SUCCESS", "ERROR"):
+        time.sleep(0.002)
+    return answer
+
+
+def in_turn(*actions: Action) -> list[Fault]:
+    """Trouble one GET after the other."""
+    return [Fault(action, "GET", nth=number) for number, action in enumerate(actions, 1)]
+
+
+def test_an_answer_after_the_work(sandbox: Sandbox, http: Http):
+    """A gateway that gives up waiting says 504, and the work is done all the same."""
+    sandbox.faults.add(Fault(Answer(504, after_work=True), "PUT"))
+    assert http.put(FILE, data=b"x").status_code == 504
+    assert http.get(FILE).content == b"x"
+
+
+def test_throttled_in_three_ways(sandbox: Sandbox, http: Http):
+    """429 comes without ``Retry-After``, with seconds, and with a moment that ``Date`` makes sense of."""
+    sandbox.faults.add(*in_turn(Throttle(), Throttle(3), Throttle(3, date=True)))
+    without, seconds, date = (http.get(ASSET) for _ in range(3))
+    assert {one.status_code for one in (without, seconds, date)} == {429}
+    assert "Retry-After" not in without.headers
+    assert seconds.headers["Retry-After"] == "3"
+    until, now = (parsedate_to_datetime(date.headers[name]) for name in ("Retry-After", "Date"))
+    assert (until - now).total_seconds() == 3
+    assert http.get(ASSET).status_code == 200
+
+
+def exchange(sandbox: Sandbox, request: bytes) -> tuple[bytes, bool]:
+    """Send bytes on a socket of its own: what came back, and whether it ended with a reset."""
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
+        line.sendall(request)
+        got = b""
+        try:
+            while more := line.recv(65536):
+                got += more
+        except ConnectionResetError:
+            return got, True
+    return got, False
+
+
+def test_a_refused_connection(sandbox: Sandbox, http: Http):
+    """It is reset before the request is read, and nothing was done."""
+    sandbox.faults.add(Fault(Drop(reset=True), "PUT"))
+    got = exchange(sandbox, b"PUT " + FILE.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
+    assert got == (b"", True)
+    assert http.get(FILE).status_code == 404
+
+
+def test_a_reset_within_the_answer(sandbox: Sandbox, http: Http):
+    """Some of the answer may come, never all; the work is done."""
+    sandbox.faults.add(Fault(Drop(answered=0.5, reset=True), "GET"))
+    with pytest.raises(requests.RequestException):
+        http.get(ASSET)
+    assert http.get(ASSET).status_code == 200
+
+
+def test_a_connection_closed_behind_its_answer(sandbox: Sandbox, http: Http):
+    """The answer comes whole and does not say that it is the last one of its connection."""
+    sandbox.faults.add(Fault(Drop(answered=1.0), "GET"))
+    line = f"GET {ASSET} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sandbox.token()}\r\n\r\n"
+    got, reset = exchange(sandbox, line.encode())
+    assert got.startswith(b"HTTP/1.1 200")
+    assert got.endswith(http.get(ASSET).content)
+    assert b"connection: close" not in got.lower()
+    assert not reset
+
+
+def test_a_body_cut_to_its_length(sandbox: Sandbox, http: Http):
+    """Length and body agree: only the content tells that something is missing."""
+    whole = http.get(ASSET).content
+    sandbox.faults.add(Fault(Cut(0.5, "sent"), "GET"))
+    answer = http.get(ASSET)
+    assert answer.content == whole[: len(whole) // 2]
+    assert answer.headers["Content-Length"] == str(len(whole) // 2)
+
+
+def test_a_body_cut_in_chunks(sandbox: Sandbox, http: Http):
+    """No length is told, and the last chunk never comes."""
+    sandbox.faults.add(Fault(Cut(0.5, "chunked"), "GET"))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        http.get(ASSET)
+    assert http.get(ASSET).status_code == 200
+
+
+def test_a_body_in_drops(sandbox: Sandbox, http: Http):
+    """It comes in pieces, and is whole in the end."""
+    whole = http.get(ASSET).content
+    sandbox.faults.add(Fault(Drip(len(whole) + 5, 0.0), "GET"))
+    assert http.get(ASSET).content == whole
+
+
+@pytest.mark.parametrize(("hang", "done"), [(Hang(), False), (Hang(after_work=True), True)])
+def test_a_hang_ends_with_the_client(sandbox: Sandbox, hang: Hang, done: bool):
+    """Nothing is answered; whether the work is done was decided before."""
+    sandbox.faults.add(Fault(hang, "PUT"))
+    with Http(sandbox) as http, pytest.raises(requests.ReadTimeout):
+        http.put(FILE, data=b"x", timeout=0.3)
+    with Http(sandbox) as http:
+        assert http.get(FILE).status_code == (200 if done else 404)
+
+
+def test_a_hang_ends_with_the_gateway(sandbox: Sandbox, http: Http):
+    """A client that waits long enough is told 504; one that has half an answer sees the connection end."""
+    sandbox.faults.add(*in_turn(Hang(0.01), Hang(0.01, answered=0.5)))
+    assert http.get(ASSET).status_code == 504
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        http.get(ASSET)
+
+
+def test_a_revoked_token(sandbox: Sandbox, http: Http):
+    """Every token is worthless at once, the request's own too; a new one is good."""
+    sandbox.faults.add(Fault(Revoke(), "GET"))
+    assert [http.get(ASSET).status_code for _ in range(2)] == [401, 401]
+    http.headers["Authorization"] = f"Bearer {sandbox.token()}"
+    assert http.get(ASSET).status_code == 200
+
+
+def test_a_listing_that_lags(sandbox: Sandbox, http: Http, clock: Clock):
+    """One listing is as it was a while ago; the next is as it is."""
+    listing = f"/api/iotfile/v3/files/{PERFORMANCE}"
+    http.put(FILE, data=b"x")
+    clock.now += 1
+    sandbox.faults.add(Fault(Bend(listing_lag=2.0), "GET", r"/files/[^/]+$"))
+    assert http.get(listing).json() == []
+    assert [one["name"] for one in http.get(listing).json()] == ["a"]
+
+
+def test_a_job_that_is_stuck(sandbox: Sandbox, http: Http, clock: Clock):
+    """It stays SUBMITTED, then IN_PROGRESS, for so long, and then ends; other jobs do not."""
+    sandbox.faults.add(Fault(Bend(job_seconds=10.0), "POST", r"/importJobs$"))
+    job = post_job(http).json()["id"]
+    other = post_job(http).json()["id"]
+    assert ended(http, other)["status"] == "SUCCESS"
+    seen = []
+    for _ in range(3):
+        seen.append(http.get(f"{JOBS}/{job}").json()["status"])
+        clock.now += 6
+    assert seen == ["SUBMITTED", "IN_PROGRESS", "SUCCESS"]
+
+
+def test_a_job_that_fails_midway_imports_nothing(sandbox: Sandbox, http: Http):
+    """It ends in ERROR with the message given, the store stays as it was; the next one is imported."""
+    sandbox.faults.add(Fault(Bend(job_error="internal error"), "POST", r"/importJobs$"))
+    job = post_job(http)
+    assert job.status_code == 201
+    end = ended(http, job.json()["id"])
+    assert (end["status"], end["message"]) == ("ERROR", "internal error")
+    assert len(sandbox.records(SIMULATION, "pump")) == 0
+    assert ended(http, post_job(http).json()["id"])["status"] == "SUCCESS"
+    assert len(sandbox.records(SIMULATION, "pump")) == 1
+
+
+def test_a_job_that_cannot_be_made_fails_no_other(sandbox: Sandbox, http: Http):
+    """What is refused at creation is refused whatever the trouble."""
+    sandbox.faults.add(Fault(Bend(job_error="internal error"), "POST", r"/importJobs$"))
+    assert http.post(JOBS, json={"data": []}).status_code == 400
+
+
+@pytest.mark.parametrize("rules", [{}, {"min_age": 0.0}, {"job_second": 1.0}])
+def test_only_some_rules_can_be_bent(rules: dict[str, float]):
+    """Anything else would change nothing, silently."""
+    with pytest.raises(ValueError, match="accepted are job_error, job_seconds, listing_lag"):
+        Bend(**rules)
+
+
+def test_a_lost_part_is_not_listed(sandbox: Sandbox, http: Http):
+    """It is acknowledged, and not kept."""
+    (lost,) = (kind for kind in KINDS if kind.name == "part lost")
+    sandbox.faults.add(Fault(lost.make(random.Random(1)), "PUT", r"part=1"))
+    http.put(FILE + "?upload=start")
+    assert http.put(FILE + "?part=1", data=b"x" * 5_000_000).status_code == 201
+    assert http.get(FILE.replace("/files/", "/fileslist/")).json() == []
+
+
+def test_compressed_answers(sandbox: Sandbox, http: Http):
+    """Gzip comes only where it is accepted; what is damaged or false cannot be read, what is cut is shorter."""
+    whole = http.get(ASSET).content
+    changes = (gzipped, broken_gzip, false_gzip, cut_gzip)
+    sandbox.faults.add(*in_turn(*map(Rewrite, changes)))
+    assert http.get(ASSET, headers={"Accept-Encoding": "gzip"}).content == whole
+    for _ in range(2):
+        with pytest.raises(requests.exceptions.ContentDecodingError):
+            http.get(ASSET)
+    assert http.get(ASSET).content in [whole[:size] for size in range(len(whole))]
+    sandbox.faults.add(*in_turn(*map(Rewrite, changes)))
+    for _ in changes:
+        answer = http.get(ASSET, headers={"Accept-Encoding": "identity"})
+        assert answer.content == whole
+        assert "Content-Encoding" not in answer.headers
+
+
+def test_more_variants():
+    """A job can be answered 202, a last page ends in null, a token comes alone; anything else stays."""
+    job = reply({"id": "1"})
+    job.status = 201
+    job_accepted(job)
+    assert job.status == 202
+    page = reply({"records": []})
+    next_null(page)
+    assert page.json == {"records": [], "nextRecord": None}
+    going_on = reply({"records": [], "nextRecord": "x"})
+    next_null(going_on)
+    assert going_on.json["nextRecord"] == "x"
+    token = reply({"access_token": "t", "expires_in": 1})
+    token_alone(token)
+    assert token.json == {"access_token": "t"}
+
+
+ROUTES = {
+    ("POST", "/oauth/token", ""): "POST token",
+    ("POST", "/api/technicaltokenmanager/v3/oauth/token", ""): "POST token",
+    ("GET", "/api/iottsbulk/v3/timeseries/e/p", "from=1"): "GET records",
+    ("PUT", "/api/iottimeseries/v3/timeseries/e/p", ""): "PUT records",
+    ("POST", "/api/iottsbulk/v3/importJobs", ""): "POST job",
+    ("GET", "/api/iottsbulk/v3/importJobs/1", ""): "GET job",
+    ("GET", "/api/iotfile/v3/files/e", "filter=name eq a"): "GET files",
+    ("GET", "/api/iotfile/v3/files/e/d/a", ""): "GET file",
+    ("DELETE", "/api/iotfile/v3/files/e/a", ""): "DELETE file",
+    ("PUT", "/api/iotfile/v3/files/e/a", ""): "PUT file",
+    ("PUT", "/api/iotfile/v3/files/e/a", "upload=start"): "PUT start",
+    ("PUT", "/api/iotfile/v3/files/e/a", "part=2"): "PUT part",
+    ("PUT", "/api/iotfile/v3/files/e/a", "upload=complete"): "PUT complete",
+    ("PUT", "/api/iotfile/v3/files/e/a", "upload=abort"): "PUT abort",
+    ("GET", "/api/iotfile/v3/fileslist/e/a", ""): "GET parts",
+    ("GET", "/api/assetmanagement/v3/assets/e/aspects", ""): "GET asset",
+    ("GET", "/", ""): "GET other",
+    ("GET", "/api", ""): "GET other",
+}
+
+
+@pytest.mark.parametrize(("asked", "route"), ROUTES.items(), ids=lambda one: one if isinstance(one, str) else "")
+def test_routes(asked: tuple[str, str, str], route: str):
+    """Every request has a name, and kinds speak of no others."""
+    assert route_of(*asked) == route
+    assert {name for kind in KINDS for name in kind.routes} <= {*ROUTES.values(), "POST asset"}
+
+
+def test_a_seed_decides_by_route_and_number_alone():
+    """Whatever else is asked in between, the n-th request of a route meets the same."""
+    asked = [("GET", f"{JOBS}/1"), ("PUT", FILE), ("GET", READ)] * 60
+    one, other = Faults(seed=3, rate=0.4), Faults(seed=3, rate=0.4)
+    first = [(target, str(one.choose(method, target))) for method, target in asked]
+    random.Random(1).shuffle(asked)
+    second = [(target, str(other.choose(method, target))) for method, target in asked]
+    for target in (f"{JOBS}/1", FILE, READ):
+        assert [what for where, what in first if where == target] == [what for where, what in second if where == target]
+    assert one.counts() == other.counts()
+    assert Faults(seed=4, rate=0.4).seed == 4
+    assert first != [(target, str(Faults(seed=4, rate=0.4).choose(method, target))) for method, target in asked]
+
+
+@pytest.mark.parametrize(("rate", "least", "most"), [(0.0, 0, 0), (0.3, 240, 360), (1.0, 1000, 1000)])
+def test_the_rate_is_kept(rate: float, least: int, most: int):
+    """So many of a thousand are hit; a seed that was not given is drawn, and makes the same again."""
+    faults = Faults(rate=rate)
+    hit = [faults.choose("GET", READ) is not None for _ in range(1000)]
+    assert least <= sum(hit) <= most or abs(sum(hit) - 1000 * rate) < 100
+    again = Faults(rate=rate, seed=faults.seed)
+    assert [again.choose("GET", READ) is not None for _ in range(1000)] == hit
+    faults.rate = 0
+    assert faults.choose("GET", READ) is None
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1])
+def test_a_rate_that_is_none(rate: float):
+    """A probability lies between 0 and 1."""
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Faults(rate=rate)
+
+
+def test_kinds_can_be_chosen():
+    """By name, or of one's own; a name that is not known is refused, and says which are."""
+    mine = Kind("mine", lambda draw: Answer(500 + draw.randint(0, 4)), ["GET job"])
+    faults = Faults(seed=1, rate=1.0, kinds=["part lost", mine])
+    assert faults.choose("GET", f"{JOBS}/1") is not None
+    assert faults.choose("PUT", f"{FILE}?part=1") == Answer(201)
+    assert faults.choose("GET", READ) is None
+    assert faults.counts() == {"mine": 1, "part lost": 1}
+    for wrong in (["part lots"], "429"):
+        with pytest.raises(ValueError, match="part lost"):
+            Faults(kinds=wrong)
+
+
+def test_the_log_tells_what_when_and_which(sandbox: Sandbox, http: Http, clock: Clock):
+    """Number of the request, its name, the kind of trouble and the time, as long as the sandbox runs."""
+    sandbox.faults.add(Fault(Answer(503), "PUT"), Fault(Drop(), "DELETE"), Fault(Rewrite(job_in_list), "GET", nth=2))
+    http.get(ASSET)
+    http.put(FILE, data=b"x")
+    clock.now += 5
+    http.get(ASSET)
+    with pytest.raises(requests.ConnectionError):
+        http.delete(FILE)
+    told = [(one.number, one.method, one.target, one.kind, one.time - clock.now) for one in sandbox.faults.log]
+    assert told == [(2, "PUT", FILE, "503", -5), (3, "GET", ASSET, "rewrite", 0), (4, "DELETE", FILE, "drop", 0)]
+    assert sandbox.faults.counts() == {"503": 1, "rewrite": 1, "drop": 1}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_random_trouble_never_harms_what_is_stored(kind: Kind):
+    """With every request hit, nothing that was stored is changed, and nothing half is stored."""
+    stored = {"_time": TIME, "speed": 7.0}
+    faults = Faults(seed=1, kinds=[Kind(kind.name, lambda draw: short(kind.make(draw)), kind.routes)])
+    with Sandbox(faults=faults) as sandbox:
+        sandbox.add_asset(SIMULATION, twin_type="simulation")
+        with Http(sandbox) as http:
+            http.put(RECORDS, json=[stored])
+            faults.rate = 1.0
+            for call in (post_job, lambda http: http.get(READ), lambda http: http.put(RECORDS, json=[stored])):
+                try:
+                    call(http)
+                except requests.RequestException:
+                    continue
+        faults.rate = 0.0
+        with Http(sandbox) as http:
+            page = http.get(READ).json()["records"]
+    assert [(record["_time"][:19], record["speed"]) for record in page] in [[(TIME[:19], 7.0)], [(TIME[:19], 1.5)]]
+
+
+def short(action: object) -> object:
+    """Let nobody wait."""
+    return Hang(0.01, action.after_work, action.answered) if isinstance(action, Hang) else action
