@@ -150,7 +150,7 @@ class Arena:
         self.sandbox = tsb.Sandbox(
             folder / "sandbox",
             latency=latency,
-            rules=Rules(job_seconds=0.06),
+            rules=Rules(job_seconds=0.06, listing_lag=0.1),
             faults=Faults([Fault(self.watch, times=None)]),
         )
         self._workshop: Workshop | None = None

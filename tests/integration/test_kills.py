@@ -12,7 +12,7 @@ import pytest
 from killing import Arena, Case, drawing
 from watching import MOMENTS, Kill, Moment
 
-KILLS = 6
+KILLS = 5
 """Random kills of each kind of import."""
 
 

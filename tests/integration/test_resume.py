@@ -40,10 +40,10 @@ def faulty(*script: Fault) -> Iterator[Site]:
     yield from open_site(faults=Faults(script))
 
 
-def partly(site: Site, entity: str, manifest: Path, frame: pd.DataFrame | Path) -> tsb.PartialImportError:
+def partly(site: Site, entity: str, manifest: Path, data: object) -> tsb.PartialImportError:
     """Begin an import that cannot end well."""
     with pytest.raises(tsb.PartialImportError) as caught:
-        tsb.write_timeseries(frame, entity, "pump", manifest=manifest, max_workers=1, connection=site.con)
+        tsb.write_timeseries(data, entity, "pump", manifest=manifest, max_workers=1, connection=site.con)
     assert caught.value.manifest == str(manifest)
     assert "tsb.resume_import(" in str(caught.value)
     assert str(manifest) in str(caught.value)
@@ -153,6 +153,19 @@ def test_a_failed_upload_is_done_again(manifest: Path) -> None:
         assert tsb.resume_import(manifest, connection=site.con).ok
         assert counts(site) == (before[0] + 1, before[1] + 1)
         pd.testing.assert_frame_equal(site.stored(entity), hourly(), check_freq=False)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "iterator"])
+def test_only_what_resuming_needs_stays_on_disk(tmp_path: Path, manifest: Path, kind: str) -> None:
+    """Staging files go with the success of their job, and those of a failed one if its data can be read again."""
+    hourly().to_parquet(tmp_path / "a.parquet")
+    data = tmp_path / "a.parquet" if kind == "parquet" else iter([hourly()])
+    for site in faulty(Fault(Answer(400, {"message": "no"}), "PUT", r"/files/", nth=2)):
+        partly(site, site.asset(), manifest, data)
+        left = sorted(path.name for path in Path(f"{manifest}.files").rglob("*.json"))
+        assert left == ([] if kind == "parquet" else ["2026-03-01T01-001.json"])
+        assert tsb.resume_import(manifest, connection=site.con).ok
+        assert list(Path(f"{manifest}.files").rglob("*")) == []
 
 
 def test_a_lost_part_is_sent_again(manifest: Path) -> None:
