@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from tsbulk_frames.schema import Types, conform, types_of
 __all__ = ["DownloadInfo", "download_parquet"]
 
 _STATE = ".tsbulk.json"
+_DATA_FILE = re.compile(r"entity=[^/]+/day=[0-9-]+/[0-9TZ.]+\.parquet")
+"""Path of a file that `_Day` writes: of nothing else does the state speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ def download_parquet(
     check_progress(progress)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
+    if not isinstance(directory, str | os.PathLike):
+        raise FrameError(f"directory={directory!r} is a {type(directory).__name__}; give the path of a folder")
     state = _State.open(Path(directory), read, con.config.host_url)
     written: list[Path] = []
     rows = skipped = 0
@@ -166,10 +171,12 @@ class _State:
         }
         try:
             saved = json.loads((directory / _STATE).read_text(encoding="utf-8"))
-            there, covered, writing = saved["what"], saved["covered"], saved["writing"]
+            there, covered, writing = saved["what"], _covered(saved["covered"]), saved["writing"]
+            if writing is not None and not _DATA_FILE.fullmatch(writing):
+                raise ValueError(f"{writing!r} is no file of it")
         except FileNotFoundError:
             there, covered, writing = what, {}, None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FrameError(
                 f"{directory / _STATE} cannot be read ({error}); remove the folder, or name another"
             ) from error
@@ -215,6 +222,20 @@ class _State:
         part = self.directory / f"{_STATE}.part"
         part.write_text(json.dumps({"what": self._what, "covered": self._covered, "writing": writing}), "utf-8")
         os.replace(part, self.directory / _STATE)
+
+
+def _covered(saved: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
+    """Accept the ranges that `_State` saves.
+
+    Raises
+    ------
+    ValueError
+        They were edited to something else.
+    """
+    for entity, ranges in saved.items():
+        if any(list(map(type, one)) != [int, int] for one in ranges):
+            raise ValueError(f"the ranges of {entity!r} are {ranges!r:.80}")
+    return saved
 
 
 def _write_days(

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
+from tsbulk_frames._check import check_empty_rows
 from tsbulk_frames.connection import Connection
 from tsbulk_frames.errors import AuthError, ConfigError, FrameError, NotFoundError
 from tsbulk_frames.ledger import Entry, Header
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.model import Series
 from tsbulk_frames.run import SENT
+from tsbulk_frames.spool import Origin
 from tsbulk_frames.staging import is_intact
+from tsbulk_frames.statefile import sound
 
 __all__ = ["is_ready", "manifest_of", "open_manifest"]
+
+_PARTITION = re.compile(r"\d{4}-\d\d-\d\d(T\d\d)?", re.ASCII)
 
 
 def is_ready(entry: Entry, series: Series) -> bool:
@@ -33,9 +39,15 @@ def open_manifest(path: str | os.PathLike[str], connection: Connection) -> Manif
     Raises
     ------
     ConfigError
-        It cannot be used, or the import goes elsewhere.
+        It cannot be used, was edited, or the import goes elsewhere.
     """
     manifest = Manifest.open(path, clock=connection.clock)
+    try:
+        with sound(manifest.path):
+            _check_meaning(manifest)
+    except ConfigError:
+        manifest.close()
+        raise
     if not _same_gateway(manifest.header.gateway, connection.config.host_url):
         manifest.close()
         raise ConfigError(
@@ -43,6 +55,26 @@ def open_manifest(path: str | os.PathLike[str], connection: Connection) -> Manif
             f"{connection.config.host_url}; connect to the gateway it was begun with"
         )
     return manifest
+
+
+def _check_meaning(manifest: Manifest) -> None:
+    """Refuse what no import can have written: its files are read and deleted, its names become paths.
+
+    Raises
+    ------
+    ValueError
+        Edited values.
+    """
+    header = manifest.header
+    Series(header.entity, header.property_set)
+    check_empty_rows(header.empty_rows)
+    Origin.from_json(header.source)
+    for entry in manifest.entries():
+        if not _PARTITION.fullmatch(entry.name):
+            raise ValueError(f"{entry.name!r} is no partition")
+        for one in entry.files:
+            if one.file.path.parent != manifest.folder:
+                raise ValueError(f"{str(one.file.path)!r} is not in its folder")
 
 
 @contextmanager

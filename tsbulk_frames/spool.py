@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import pandas as pd
 import pyarrow as pa
@@ -53,9 +53,22 @@ class Origin:
 
     @classmethod
     def from_json(cls, text: str) -> Origin:
-        """Read what `to_json` wrote."""
-        found = json.loads(text)
-        return cls(found["kind"], found["path"], [tuple(one) for one in found["files"] or []])
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            It did not write this.
+        """
+        try:
+            found = json.loads(text)
+            kind, path, files = found["kind"], found["path"], [tuple(one) for one in found["files"] or []]
+            good = kind in get_args(Kind) and all(list(map(type, one)) == [str, int, int, str] for one in files)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            good = False
+        if not good or not isinstance(path, str):
+            raise ValueError(f"its source is {text[:200]!r}")
+        return cls(kind, path, files)
 
 
 def origin_of(data: WriteData) -> Origin:
@@ -78,8 +91,8 @@ def save_tables(tables: Iterable[pa.Table], folder: Path) -> None:
                 shutil.rmtree(old)
         written.mkdir(mode=0o700)
         for number, table in enumerate(tables):
-            path = written / f"{number:06d}.arrow"
-            with path.open("wb") as stream, pa.ipc.new_file(stream, table.schema, options=options) as writer:
+            path = os.open(written / f"{number:06d}.arrow", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(path, "wb") as stream, pa.ipc.new_file(stream, table.schema, options=options) as writer:
                 writer.write_table(table, max_chunksize=_SPOOL_ROWS)
         written.rename(target)
     except OSError as error:
