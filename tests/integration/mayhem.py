@@ -138,7 +138,7 @@ class Mayhem:
             with tsb.Connection(config, self.sandbox.credentials, **clocks) as self.con:
                 self.faults.rate = self.outcome.rate
                 for step in self.draw.choices(
-                    [self.write, self.read, self.upload], [5, 7, 0.6], k=self.draw.randint(4, 6)
+                    [self.write, self.read, self.upload], [5, 7, 0.6], k=self.draw.randint(3, 5)
                 ):
                     step()
                     if self.outcome.problems:
