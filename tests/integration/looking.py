@@ -35,7 +35,7 @@ class Look:
 
     def __init__(self, draw: random.Random, series: list[Series], folder: Path, connection: tsb.Connection) -> None:
         self.way = draw.choice(WAYS)
-        self.errors: dict[str, tsb.TsBulkError] = {}
+        self.errors: dict[str, str] = {}
         """What kept single entities from being read."""
         self._draw, self._folder = draw, folder
         self._series = draw.sample(series, draw.choice([1, 1, 1, 2]))
