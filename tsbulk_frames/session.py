@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import mmap
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -35,6 +36,7 @@ CHUNK = 1 << 20
 """Bytes read from the socket at most before deadline and size are looked at again."""
 _SMALL_CHUNK = 1 << 16
 _LARGE = 1 << 18
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,46 @@ def chunks_of(response: requests.Response, size: int, deadline: Deadline) -> Ite
         It broke off, or did not come in time.
     """
     raw = response.raw
+    packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate")
+    unpack = _Unpacking(size) if packed else None
     while True:
         deadline.left()
-        chunk: bytes = raw.read1(size, decode_content=True)
+        chunk: bytes = raw.read1(size, decode_content=False)
         if not chunk:
-            return
-        yield chunk
+            break
+        yield from unpack.feed(chunk) if unpack else [chunk]
+    if unpack:
+        unpack.end()
+
+
+class _Unpacking:
+    """Decompression that notices a missing end, which urllib3 does not, and gives no more than `size` bytes at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._member = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._begun = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Decompress; after the end there may be more members, or zeros."""
+        self._begun = True
+        try:
+            while chunk:
+                if self._member.eof:
+                    chunk = chunk.lstrip(b"\0")
+                    if not chunk:
+                        return
+                    self._member = zlib.decompressobj(_GZIP_OR_ZLIB)
+                if found := self._member.decompress(chunk, self._size):
+                    yield found
+                chunk = self._member.unconsumed_tail or self._member.unused_data
+        except zlib.error as error:
+            raise urllib3.exceptions.DecodeError(f"the compressed body is broken: {error}") from None
+
+    def end(self) -> None:
+        """Complain where the end is missing; a body of no bytes at all has none."""
+        if self._begun and not self._member.eof:
+            raise urllib3.exceptions.DecodeError("the compressed body ends before its end")
 
 
 class TooLarge(Exception):

@@ -32,6 +32,7 @@ import json as jsonlib
 import logging
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -332,6 +333,7 @@ class Transport:
         """One request and its whole answer; every exception of the libraries below ends here."""
         deadline = Deadline(self.config.request_deadline, self.config.read_timeout, self._clock)
         status: int | None = None
+        before = sys.exception()
         try:
             with (
                 call.stop.over() if call.stop else nullcontext(),
@@ -350,6 +352,9 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             text = innermost(error, self._hidden(token))
             return call.unanswered(error, text, status, self._setting(overrun(error, deadline)))
+        except BaseException as error:
+            _drop_frames(error, before)
+            raise error
 
     def _hidden(self, token: str | None) -> tuple[str, ...]:
         """Name what no text from outside may carry into an error."""
@@ -362,7 +367,7 @@ class Transport:
         return self._session.request(
             call.method,
             call.url,
-            headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip, deflate", **call.headers},
+            headers={"User-Agent": "tsbulk-frames", "Accept-Encoding": "gzip", **call.headers},
             data=call.body.open(deadline.left),
             auth=Bearer(token) if token is not None else None,
             timeout=urllib3.Timeout(deadline.left(), config.connect_timeout, config.read_timeout),  # type: ignore[arg-type]
@@ -387,3 +392,14 @@ class Transport:
         if failure.status == 429 and failure.wait is not None:
             self._throttle.pause(failure.wait)
         return failure
+
+
+def _drop_frames(error: BaseException, before: BaseException | None) -> None:
+    """Forget where below an error came from: those frames hold the headers, and a traceback may show variables."""
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or one is before or one.__traceback__ is None:
+            continue
+        one.__traceback__ = None
+        chain += [one.__cause__, one.__context__]
