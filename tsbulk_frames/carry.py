@@ -29,6 +29,7 @@ logger = logging.getLogger("tsbulk_frames")
 
 _VERIFY_PAUSES = (0.5, 2.0)
 """What was imported may show up a little later."""
+_STOP_LOOK = 0.2
 _FIRST_LOOK, _LOOK_GROWTH, _LONGEST_LOOK = 0.2, 1.5, 5.0
 
 
@@ -91,6 +92,7 @@ class Carrier:
         self._stop = stop
         self._slots = threading.BoundedSemaphore(workers)
         self._parts = min(workers, 3)
+        self._waiting: dict[str, threading.Event] = {}  # in the order of their start
 
     def carry(self, entry: Entry, *, wait: bool) -> bool:
         """Import one partition; False: its job was started, and is not to be awaited.
@@ -155,14 +157,24 @@ class Carrier:
             self._check_stop()
             self._manifest.answered(entry.name, job)
 
-        for _, job in await_jobs(
-            self._connection, [entry.job_id or ""], timeout=self._timeout, on_change=changed, sleep=self._sleep
-        ):
-            if isinstance(job, TsBulkError):  # how it ends is not known
-                self._check_stop()
-                self._manifest.failed(entry.name, str(job), unknown=True)
-                raise job
-            self._judge(entry, job)
+        turn = self._waiting[entry.name] = threading.Event()
+        try:
+            for _, job in await_jobs(
+                self._connection,
+                [entry.job_id or ""],
+                timeout=self._timeout,
+                on_change=changed,
+                sleep=lambda seconds: self._sleep(seconds, turn),
+            ):
+                if isinstance(job, TsBulkError):  # how it ends is not known
+                    self._check_stop()
+                    self._manifest.failed(entry.name, str(job), unknown=True)
+                    raise job
+                self._judge(entry, job)
+        finally:
+            del self._waiting[entry.name]
+            for following in list(self._waiting.values())[:1]:
+                following.set()  # where one job has ended, the next may have, too
         return True
 
     def _started(self, entry: Entry) -> tuple[Entry, ImportJob]:
@@ -250,13 +262,21 @@ class Carrier:
         if gone:  # else a resume tries again
             self._manifest.cleaned(entry.name)
 
-    def _sleep(self, seconds: float) -> None:
-        """Pause, but not beyond a stop."""
-        if self._connection.sleep is time.sleep:
+    def _sleep(self, seconds: float, turn: threading.Event | None = None) -> bool:
+        """Pause, but not beyond a stop, nor when it is one's turn; tells whether it is."""
+        if self._connection.sleep is not time.sleep:
+            self._connection.sleep(seconds)
+        elif turn is None:
             self._stop.sleep(seconds)
         else:
-            self._connection.sleep(seconds)
+            until = time.monotonic() + seconds
+            while (left := until - time.monotonic()) > 0 and not turn.wait(min(left, _STOP_LOOK)):
+                self._check_stop()
         self._check_stop()
+        if turn is None or not turn.is_set():
+            return False
+        turn.clear()
+        return True
 
     def _check_stop(self) -> None:
         """Leave, if the run was stopped."""

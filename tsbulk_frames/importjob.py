@@ -103,7 +103,7 @@ def await_jobs(
     poll_interval: float | None = None,
     max_workers: int = 8,
     on_change: Callable[[str, ImportJob], None] | None = None,
-    sleep: Callable[[float], None] | None = None,
+    sleep: Callable[[float], object] | None = None,
 ) -> Iterator[tuple[str, ImportJob | TsBulkError]]:
     """Poll jobs until each has ended; one that cannot be asked for does not stop the others.
 
@@ -123,7 +123,8 @@ def await_jobs(
     on_change : callable, optional
         Called with every answer of the service, and the id it was asked for.
     sleep : callable, optional
-        How to wait between two looks. Default: as the connection does.
+        How to wait between two looks. Default: as the connection does. What it returns tells whether there is news:
+        then the next looks are close again.
 
     Yields
     ------
@@ -171,8 +172,8 @@ def await_jobs(
                 interval = first  # where one has ended the next may have, too
             elif waiting:
                 pause = max(_FIRST_POLL, interval * count / (count + len(waiting))) if poll_interval is None else first
-                sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
-                interval = min(interval * _POLL_GROWTH, _LONGEST_POLL)
+                news = sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
+                interval = first if news else min(interval * _POLL_GROWTH, _LONGEST_POLL)
 
 
 def check_seconds(name: str, value: float | None) -> None:
