@@ -94,8 +94,8 @@ class Carrier:
         self._parts = min(workers, 3)
         self._waiting: dict[str, threading.Event] = {}  # in the order of their start
 
-    def carry(self, entry: Entry, *, wait: bool) -> bool:
-        """Import one partition; False: its job was started, and is not to be awaited.
+    def carry(self, entry: Entry, *, wait: bool) -> Entry | None:
+        """Import one partition; give it back as it is now if its job was started, and is not to be awaited.
 
         Raises
         ------
@@ -109,11 +109,11 @@ class Carrier:
             The run was stopped.
         """
         with self._stop.over():
-            through = entry.state == "done" or self._imported(entry, wait)
-            if through:
+            started = None if entry.state == "done" else self._imported(entry, wait)
+            if started is None:
                 self._verify(entry)
                 self._clean_up(entry)
-        return through
+        return started
 
     def unlink(self, files: Iterable[FileEntry]) -> None:
         """Delete staging files, and nothing else, whatever a manifest says."""
@@ -121,21 +121,27 @@ class Carrier:
             if one.file.path.parent == self._manifest.folder:
                 one.file.path.unlink(missing_ok=True)
 
-    def _imported(self, entry: Entry, wait: bool) -> bool:
-        """See to it that a partition is imported; False: its job was started, and is not to be awaited."""
+    def _imported(self, entry: Entry, wait: bool) -> Entry | None:
+        """See to it that a partition is imported; give it back if its job was started, and is not to be awaited."""
         if entry.job_id is not None and entry.state in ("running", "unknown"):
+            if entry.state == "running" and not wait:
+                return entry
             try:
-                return self._awaited(entry)
+                self._await(entry)
+                return None
             except NotFoundError:
                 if entry.state == "running" or not entry.files:
                     raise
         if entry.state in ("posting", "unknown") and self._shows_up(entry):
-            return True
+            return None
         entry, job = self._started(entry)
         if job.final:
             self._judge(entry, job)
-            return True
-        return wait and self._awaited(entry)
+        elif wait:
+            self._await(entry)
+        else:
+            return entry
+        return None
 
     def _shows_up(self, entry: Entry) -> bool:
         """Look for a job that nobody answered for, until the series holds its data or its time is over."""
@@ -150,7 +156,7 @@ class Carrier:
             self._sleep(pause)
             pause = min(pause * _LOOK_GROWTH, _LONGEST_LOOK)
 
-    def _awaited(self, entry: Entry) -> bool:
+    def _await(self, entry: Entry) -> None:
         """Wait until the job of a partition has succeeded."""
 
         def changed(_: str, job: ImportJob) -> None:
@@ -175,7 +181,6 @@ class Carrier:
             del self._waiting[entry.name]
             for following in list(self._waiting.values())[:1]:
                 following.set()  # where one job has ended, the next may have, too
-        return True
 
     def _started(self, entry: Entry) -> tuple[Entry, ImportJob]:
         """Upload the files of a partition and start its job."""
@@ -221,14 +226,21 @@ class Carrier:
 
         Raises
         ------
-        JobError
+        FailedError
             It is not the same.
+        TsBulkError
+            It cannot be read: whether it is the same is not known.
         """
         if not self._manifest.header.verify or entry.verified:
             return
         sent = Extent(entry.rows, entry.first, entry.last)
         for pause in (*_VERIFY_PAUSES, None):
-            stored = extent_of(self._connection, self._series, entry.first, entry.last)
+            try:
+                stored = extent_of(self._connection, self._series, entry.first, entry.last)
+            except TsBulkError as error:
+                self._check_stop()
+                self._manifest.failed(entry.name, f"its job succeeded, but was not verified: {error}", unknown=True)
+                raise
             if stored == sent:
                 self._manifest.verified(entry.name)
                 return

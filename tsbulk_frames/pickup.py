@@ -15,7 +15,7 @@ from tsbulk_frames.ledger import Entry, Header
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.model import Series
 from tsbulk_frames.run import SENT
-from tsbulk_frames.spool import Origin
+from tsbulk_frames.spool import Origin, forget_tables
 from tsbulk_frames.staging import is_intact
 from tsbulk_frames.statefile import sound
 
@@ -88,6 +88,7 @@ def manifest_of(path: str | os.PathLike[str] | None, header: Header, connection:
     with book:
         if known:
             _check_same_import(book, header)
+            forget_tables(book.folder)  # else a crash before the new data is saved would leave the old in its place
             book.begin_again(header.source)
         try:
             yield book

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -101,9 +101,13 @@ def run_import(
         with _Run(carrier, manifest, stop, wait=wait, timeout=timeout, keep_failed=keep_failed) as run:
             for entry in ready:
                 run.carry(entry)
+            theirs: list[OSError] = []
+            data = _heeded(tables(), theirs)
             try:
-                run.send(stage(tables(), series, header.twin_type, manifest.folder, closed=header.closed, skip=skip))
+                run.send(stage(data, series, header.twin_type, manifest.folder, closed=header.closed, skip=skip))
             except OSError as error:
+                if error in theirs:
+                    raise
                 raise disk_error(manifest.folder, error) from error
             run.finish()
     report = run.report()
@@ -200,7 +204,8 @@ class _Run:
                 f"{_extent(files)}, or other values); give the same data, or begin a new import with another manifest="
             )
         if old.state == "done" and old.cleaned:
-            self._carrier.unlink(files)
+            if not self._manifest.header.keep_files:
+                self._carrier.unlink(files)
             return None
         return replace(old, files=files)
 
@@ -302,9 +307,10 @@ class _Run:
         """Take one partition to its end; what the service refuses is filed, all else stops the run."""
         gone = False
         try:
-            gone = self._carrier.carry(entry, wait=wait)
-            if not gone:
-                self._posted.append(entry)
+            started = self._carrier.carry(entry, wait=wait)
+            gone = started is None
+            if started is not None:
+                self._posted.append(started)
         except StoppedError:
             pass
         except FailedError as failed:
@@ -326,6 +332,15 @@ class _Run:
                     self._on_disk.pop(entry.name, None)
                 self._under_way.discard(entry.name)
                 self._changed.notify_all()
+
+
+def _heeded(tables: Iterable[pa.Table], errors: list[OSError]) -> Iterator[pa.Table]:
+    """Pass the data on, and note an error of the caller's iterator: it says nothing of the staging folder."""
+    try:
+        yield from tables
+    except OSError as error:
+        errors.append(error)
+        raise
 
 
 def _extent(files: Sequence[FileEntry]) -> Extent:

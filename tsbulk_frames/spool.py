@@ -21,7 +21,7 @@ import pyarrow as pa
 from tsbulk_frames.errors import ConfigError, FrameError
 from tsbulk_frames.sources import WriteData, open_source
 
-__all__ = ["Origin", "disk_error", "open_origin", "origin_of", "save_tables"]
+__all__ = ["Origin", "disk_error", "forget_tables", "open_origin", "origin_of", "save_tables"]
 
 Kind: TypeAlias = Literal["frame", "parquet", "stream"]
 
@@ -81,14 +81,25 @@ def origin_of(data: WriteData) -> Origin:
     return Origin("stream")
 
 
+def forget_tables(folder: Path) -> None:
+    """Delete what `save_tables` wrote; first its name, so that a part of it is never taken for all."""
+    written, target = folder / f"{_SPOOL}.part", folder / _SPOOL
+    try:
+        for _ in range(2):
+            if written.exists():
+                shutil.rmtree(written)
+            if target.exists():
+                target.rename(written)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
 def save_tables(tables: Iterable[pa.Table], folder: Path) -> None:
     """Save checked tables beside the manifest, under their name only once all are there."""
+    forget_tables(folder)
     written, target = folder / f"{_SPOOL}.part", folder / _SPOOL
     options = pa.ipc.IpcWriteOptions(compression="lz4" if pa.Codec.is_available("lz4") else None)
     try:
-        for old in (written, target):
-            if old.exists():
-                shutil.rmtree(old)
         written.mkdir(mode=0o700)
         for number, table in enumerate(tables):
             path = os.open(written / f"{number:06d}.arrow", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -19,6 +19,8 @@ from plant import Site, open_site, times
 from watching import Kill
 
 import tsbulk_frames as tsb
+from tsbulk_frames import run
+from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.sandbox import Fault, Faults, Rules
 from tsbulk_frames.sandbox.faults import Answer, Drop, Reply, Rewrite
 
@@ -400,3 +402,82 @@ def test_a_listing_that_lags_fails_nothing(tmp_path: Path, manifest: Path) -> No
             )
         assert tsb.resume_import(manifest, connection=con).ok
         assert sandbox.records("a" * 32, "pump")["speed"].tolist() == [0.5, 1.5, 2.5]
+
+
+def test_what_was_not_awaited_is_not_started_twice(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting, and no room left on disk: jobs that were started are awaited, then it goes on."""
+    monkeypatch.setattr(run, "STAGING_BYTES", 100)
+    for site in open_site():
+        entity = site.asset()
+        report = tsb.write_timeseries(hourly(6), entity, "pump", wait=False, manifest=manifest, connection=site.con)
+        assert len(report.job_ids) == 6
+        assert report.counts["done"] > 0
+        assert tsb.resume_import(manifest, connection=site.con).ok
+        assert counts(site) == (6, 6)
+
+
+def test_jobs_that_run_already_are_not_awaited_either(manifest: Path) -> None:
+    """Without waiting, a second call leaves the jobs of the first to themselves."""
+    for site in open_site():
+        order = (hourly(), site.asset(), "pump")
+        tsb.write_timeseries(*order, wait=False, manifest=manifest, connection=site.con)
+        tsb.write_timeseries(*order, wait=False, manifest=manifest, connection=site.con)
+        assert site.asked("GET", "/importJobs/") == []
+        assert counts(site) == (3, 3)
+
+
+def test_what_cannot_be_verified_is_not_done(manifest: Path) -> None:
+    """A job that succeeded, but what is stored cannot be read: unknown, until resuming has compared it."""
+    for site in faulty(Fault(Answer(400, {"message": "no"}), "GET", r"/iottsbulk/v3/timeseries/", nth=2)):
+        entity = site.asset()
+        with pytest.raises(tsb.PartialImportError, match="400: no") as caught:
+            tsb.write_timeseries(hourly(), entity, "pump", verify=True, manifest=manifest, connection=site.con)
+        assert len(caught.value.unknown) == 1
+        assert not caught.value.report["verified"].all()
+        report = tsb.resume_import(manifest, connection=site.con, **SETTLE)
+        assert report.ok
+        assert report["verified"].all()
+        assert counts(site) == (3, 3)
+
+
+def test_an_error_of_the_callers_iterator_is_passed_on(manifest: Path, site: Site) -> None:
+    """A file its iterator misses is not told as a staging folder without room."""
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        yield hourly()
+        raise FileNotFoundError("march.csv")
+
+    with pytest.raises(FileNotFoundError, match="march") as caught:
+        tsb.write_timeseries(pieces(), site.asset(), "pump", manifest=manifest, connection=site.con)
+    assert any("tsb.resume_import(" in note for note in caught.value.__notes__)
+
+
+def test_files_that_are_kept_stay_when_nothing_is_left_to_do(manifest: Path) -> None:
+    """The same call once more with keep_files leaves the import files where they are."""
+    for site in open_site():
+        order = (hourly(), site.asset(), "pump")
+        for _ in range(2):
+            tsb.write_timeseries(*order, keep_files=True, manifest=manifest, connection=site.con)
+            assert len(list(Path(f"{manifest}.files").glob("*.json"))) == 3
+
+
+def test_mended_data_that_was_not_saved_yet_is_not_replaced_by_the_former(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended before the mended frame is on disk: resuming says so, and never sends the one before."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for site in faulty(Fault(Answer(400, {"message": "no"}), "PUT", r"/files/", nth=2)):
+        entity = site.asset()
+        partly(site, entity, manifest, hourly())
+        mended = hourly().mask(hourly() == 1.5, 7.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(Manifest, "plan", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                tsb.write_timeseries(mended, entity, "pump", manifest=manifest, connection=site.con)
+        with pytest.raises(tsb.FrameError, match="had not been saved yet"):
+            tsb.resume_import(manifest, connection=site.con)
+        assert tsb.write_timeseries(mended, entity, "pump", manifest=manifest, connection=site.con).ok
+        assert site.stored(entity)["speed"].tolist() == [0.5, 7.0, 2.5]
