@@ -42,9 +42,11 @@ class RestClientConfig:
     request_deadline : float
         Seconds for one try of a request, body included. The gateway itself cuts at 60.
     max_attempts : int
-        Tries of one request, the first included.
+        Tries of one request, the first included; a look at a service that does not answer, made by another request
+        for all that wait, counts as one.
     retry_budget : float
-        Seconds after the first try in which another may begin. 0: never try again.
+        Seconds after the first try in which another may begin. 0: never try again. A request for a token has this
+        budget to itself.
     max_workers : int
         Requests a call keeps under way at once, unless it asks for another number.
     max_connections : int

@@ -6,7 +6,7 @@ What is tried again and what is not is the table at the top of `transport`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import chain
@@ -106,8 +106,7 @@ class Course:
     @property
     def told(self) -> str:
         """Attempts and time, in words."""
-        tries = f"{self.attempts} attempt{'s' if self.attempts > 1 else ''}" if self.attempts else "not sent"
-        return f"{tries} in {self.elapsed:.1f} s"
+        return f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.1f} s"
 
     @property
     def ended(self) -> str:
@@ -193,7 +192,7 @@ def repeat(
     import tenacity  # only for what fails: it brings asyncio along, and tornado if there is one
 
     failures: list[Failure] = []
-    tries = chain([first], iter(attempt, None))
+    tries: Iterator[_Usable | Failure] = chain([first], iter(attempt, None))
 
     def noted() -> _Usable | Failure:
         outcome = next(tries)
