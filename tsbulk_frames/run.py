@@ -165,9 +165,10 @@ class _Run:
             self._stop.now()
         try:
             self._pool.shutdown(wait=True)
-        except BaseException:
+        except BaseException as interrupt:
             self._stop.now()
             self._pool.shutdown(wait=True)
+            self._explain(interrupt)
             raise
         error = error or self._failure
         if error is not None:

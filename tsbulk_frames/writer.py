@@ -123,9 +123,10 @@ def write_timeseries(
     """Import a frame: one import job for each UTC day (performance assets) or hour (simulation assets) of data.
 
     Everything is checked before the first byte is uploaded, as far as the data can be read twice. Then partitions are
-    encoded, uploaded and imported at the same time, in bounded memory and disk space. What was done is kept in a
-    manifest: after an error, an interruption or a crash `resume_import` goes on from there. A later import of the same
-    time replaces what is stored.
+    encoded, uploaded and imported at the same time, in bounded memory and disk space (a frame is saved to disk whole;
+    of an iterator or reader each partition that failed stays there as well, as it cannot be read again). What was done
+    is kept in a manifest: after an error, an interruption or a crash `resume_import` goes on from there. A later import
+    of the same time replaces what is stored.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -481,3 +482,23 @@ def test_mended_data_that_was_not_saved_yet_is_not_replaced_by_the_former(
             tsb.resume_import(manifest, connection=site.con)
         assert tsb.write_timeseries(mended, entity, "pump", manifest=manifest, connection=site.con).ok
         assert site.stored(entity)["speed"].tolist() == [0.5, 7.0, 2.5]
+
+
+def test_an_interrupt_after_an_error_tells_how_to_go_on(
+    manifest: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the jobs started before an error are awaited."""
+
+    class Interrupted(ThreadPoolExecutor):
+        times = 0
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+            self.times += 1
+            if self.times == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tsb.write_timeseries(iter([hourly(), hourly()]), site.asset(), "pump", manifest=manifest, connection=site.con)
+    assert any("tsb.resume_import(" in note for note in caught.value.__notes__)
