@@ -20,6 +20,7 @@ from tsbulk_frames.errors import ConfigError, ProtocolError
 __all__ = [
     "AppCredentials",
     "Credentials",
+    "Secret",
     "TenantCredentials",
     "Token",
     "TokenRequest",
@@ -33,7 +34,27 @@ DEFAULT_LIFETIME = 1800.0
 
 _SECRET = {"secret": True}
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+_BEARER = re.compile(r"\Abearer +", re.IGNORECASE)
 _TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+
+
+class Secret(str):
+    """A text that is not shown by its repr: a traceback with variables, or a debugger, has three stars instead.
+
+    Joined with other texts it is a mere text again: only what sends it does that.
+
+    Examples
+    --------
+    >>> from tsbulk_frames.auth import Secret
+    >>> Secret("abc"), Secret("abc") == "abc"
+    ('***', True)
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 class _Masked:
@@ -93,15 +114,14 @@ class UserToken(_Masked):
     authorization: str = field(metadata=_SECRET)
 
     def __post_init__(self) -> None:
-        value: object = self.authorization
-        if not isinstance(value, str):
-            raise ConfigError(f"authorization is a {type(value).__name__}; give the bearer token as a str")
-        scheme, blank, rest = value.partition(" ")
-        token = rest.lstrip(" ") if blank and scheme.lower() == "bearer" else value
+        token: object = self.authorization
+        if not isinstance(token, str):
+            raise ConfigError(f"authorization is a {type(token).__name__}; give the bearer token as a str")
+        token = Secret(_BEARER.sub("", token, count=1))
         if not token or token.lower() == "bearer":
             raise ConfigError("authorization is empty; give the bearer token as a str")
         if not _VISIBLE_ASCII.fullmatch(token):
-            place = next(i for i, char in enumerate(token) if not _VISIBLE_ASCII.fullmatch(char))
+            place = len(token) - len(token.lstrip(_VISIBLE))
             raise ConfigError(
                 f"authorization has a character no token can hold, at position {place} of {len(token)} "
                 "(blank, control character or non-ASCII); give the bare token, without line breaks"
@@ -228,15 +248,18 @@ class AppCredentials(_Masked):
         >>> AppCredentials.from_environment(environ).app_name
         'pumps'
         """
-        environ = os.environ if environ is None else environ
-        missing = [name for name in _ENVIRONMENT.values() if not environ.get(name, "").strip()]
+        found = _variables(os.environ if environ is None else environ)
+        missing = [name for name, value in found.items() if not value]
         if missing:
             raise ConfigError(
                 f"no credentials: the environment variables {', '.join(missing)} are not set "
                 f"({len(_ENVIRONMENT) - len(missing)} of {len(_ENVIRONMENT)} were found); set them, or give "
                 "UserToken, TenantCredentials or AppCredentials explicitly"
             )
-        return cls(**{name: environ[variable].strip() for name, variable in _ENVIRONMENT.items()})
+        secret = {item.name for item in fields(cls) if item.metadata.get("secret")}
+        return cls(
+            **{name: found[place] if name in secret else str(found[place]) for name, place in _ENVIRONMENT.items()}
+        )
 
     def token_request(self, gateway: str) -> TokenRequest:
         """Describe the token request for this gateway (``https://host[:port]``)."""
@@ -269,6 +292,11 @@ _ENVIRONMENT = {
 }
 
 
+def _variables(environ: Mapping[str, str]) -> dict[str, Secret]:
+    """Take the few variables that are wanted: a traceback with variables would show all of the environment."""
+    return {name: Secret(environ.get(name, "").strip()) for name in _ENVIRONMENT.values()}
+
+
 def secrets_of(credentials: Credentials) -> tuple[str, ...]:
     """List the secret values in each form they are sent in, so that they can be blotted out of foreign texts."""
     if isinstance(credentials, UserToken):
@@ -277,16 +305,19 @@ def secrets_of(credentials: Credentials) -> tuple[str, ...]:
         client_id, secret = credentials.client_id, credentials.client_secret
     else:
         client_id, secret = credentials.key_store_client_id, credentials.key_store_client_secret
-    return secret, _basic(client_id, secret).removeprefix("Basic ")
+    return secret, Secret(_basic(client_id, secret).removeprefix("Basic "))
 
 
 def _check_texts(credentials: TenantCredentials | AppCredentials) -> None:
     """Every part is a printable, non-empty str; the value is only shown where it is no secret."""
     for item in fields(credentials):
         value: object = getattr(credentials, item.name)
+        if item.metadata.get("secret") and isinstance(value, str):
+            value = Secret(value)
+            object.__setattr__(credentials, item.name, value)
         if isinstance(value, str) and value.strip() and value.isprintable():
             continue
-        shown = "***" if item.metadata.get("secret") and value else repr(value)
+        shown = "***" if item.metadata.get("secret") and value else repr(str(value) if value == "" else value)
         raise ConfigError(f"{item.name}={shown} cannot be used; give a non-empty str without control characters")
 
 
@@ -296,9 +327,9 @@ def _check_client_id(value: str, name: str) -> None:
         raise ConfigError(f"{name}={value!r} holds a ':'; give id and secret separately")
 
 
-def _basic(client_id: str, client_secret: str) -> str:
+def _basic(client_id: str, client_secret: str) -> Secret:
     """Header value of HTTP basic authentication."""
-    return "Basic " + base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
+    return Secret("Basic " + base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -325,18 +356,27 @@ def parse_token(content: bytes) -> Token:
     ProtocolError
         Not a JSON object with a usable ``access_token``. The answer itself is never part of the message.
     """
+    token, size = _token_in(content), len(content)
+    del content  # a traceback with variables would show it
+    if token is None:
+        raise ProtocolError(
+            f"the token endpoint's answer ({size} bytes) has no usable 'access_token'; "
+            "check that the gateway's address is the right one"
+        )
+    return token
+
+
+def _token_in(content: bytes) -> Token | None:
+    """Read what is usable, or nothing."""
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError):
-        answer = None
+        return None
     value = answer.get("access_token") if isinstance(answer, dict) else None
     if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
-        raise ProtocolError(
-            f"the token endpoint's answer ({len(content)} bytes) has no usable 'access_token'; "
-            "check that the gateway's address is the right one"
-        )
+        return None
     try:
         lifetime = float(answer.get("expires_in") or DEFAULT_LIFETIME)
     except (TypeError, ValueError, OverflowError):
         lifetime = DEFAULT_LIFETIME
-    return Token(value, lifetime if 0 < lifetime < float("inf") else DEFAULT_LIFETIME)
+    return Token(Secret(value), lifetime if 0 < lifetime < float("inf") else DEFAULT_LIFETIME)

@@ -162,8 +162,10 @@ class RestClientConfig:
         """
         if self.ca_bundle is not None:
             return os.fspath(self.ca_bundle)
-        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-            if path := environ.get(name):
+        paths = {name: environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+        del environ  # it may hold secrets, and a traceback may show variables
+        for name, path in paths.items():
+            if path:
                 if not os.path.exists(path):
                     raise ConfigError(f"environment variable {name}={path!r} does not exist; correct or unset it")
                 return path

@@ -64,11 +64,10 @@ class RemoteFile:
 
     def get(self, first: int | None = None, stop: int | None = None) -> bytes:
         """Read it, or the bytes from `first`, without `stop`; cut where it ends."""
-        # compressed, a range would be one of the compressed bytes, and an end that is missing would go unnoticed
-        headers = {"Accept-Encoding": "identity"}
         if first is None or stop is None:
-            return self.transport.request("GET", self._segments("files"), headers=headers).data
-        headers["Range"] = f"bytes={first}-{stop - 1}"
+            return self.transport.request("GET", self._segments("files")).data
+        # compressed, a range would be one of the compressed bytes
+        headers = {"Range": f"bytes={first}-{stop - 1}", "Accept-Encoding": "identity"}
         answer = self.transport.request("GET", self._segments("files"), headers=headers)
         return answer.data if answer.status == 206 else answer.data[first:stop]
 

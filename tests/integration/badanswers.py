@@ -112,7 +112,11 @@ PAGES = [
     of_read(
         "said to be gzip", text(b"{}", Content_Encoding="gzip"), tsb.TransportError, "no usable answer", "2 attempts"
     ),
-    of_read("gzip cut short", text(gzip.compress(b"{}" * 999)[:20], Content_Encoding="gzip"), PE, "not JSON"),
+    of_read(
+        "gzip cut short",
+        text(gzip.compress(b"{}" * 999)[:20], Content_Encoding="gzip"),
+        *(tsb.TransportError, "no usable answer"),
+    ),
     of_read("an encoding nobody asked for", text(b"\x1b\x00\x00", Content_Encoding="br"), PE, "not JSON"),
     of_read("nested 10,000 deep", text('{"records":' + "[" * 10_000 + "]" * 10_000 + "}"), PE, "deep"),
     of_read("a record that is a number", page(5), DE, "record 0", "is 5", "expected is an object"),

@@ -71,6 +71,11 @@ def clock() -> Clock:
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Run a server on a free port of this machine."""
+    yield from open_server()
+
+
+def open_server() -> Iterator[Server]:
+    """Run one more."""
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -84,7 +89,7 @@ def server() -> Iterator[Server]:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 state.script(self, request)
 
-        do_GET = do_PUT = do_POST = do_DELETE = answer
+        do_GET = do_PUT = do_POST = do_DELETE = do_CONNECT = answer
 
         def log_message(self, *args: object) -> None:
             pass
