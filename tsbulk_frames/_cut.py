@@ -21,6 +21,7 @@ __all__ = [
     "Lines",
     "PageBody",
     "RawPage",
+    "Room",
     "Text",
     "cut_by_quotes",
     "cut_optimistic",
@@ -135,10 +136,22 @@ def pieces_of(pages: Sequence[RawPage], size: int) -> Iterator[list[memoryview]]
         yield piece
 
 
-def join_records(piece: Sequence[memoryview]) -> Text:
-    """Put records behind one another, in memory of their own: the heap keeps what several threads free by turns."""
-    size = sum(map(len, piece)) + len(piece) - 1
-    text = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+class Room:
+    """Memory that a decoding thread uses again and again, as the heap keeps what several threads free by turns."""
+
+    def __init__(self) -> None:
+        self._text: Text = np.empty(0, np.uint8)
+
+    def take(self, size: int) -> Text:
+        """Give so many bytes; they are overwritten by the next call."""
+        if len(self._text) < size:
+            self._text = np.empty(size + size // 8, np.uint8)
+        return self._text[:size]
+
+
+def join_records(piece: Sequence[memoryview], room: Room | None = None) -> Text:
+    """Put records behind one another."""
+    text = (room or Room()).take(sum(map(len, piece)) + len(piece) - 1)
     at = 0
     for part in piece:
         if at:

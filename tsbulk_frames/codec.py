@@ -22,6 +22,7 @@ from tsbulk_frames._cut import (
     Lines,
     PageBody,
     RawPage,
+    Room,
     cut_by_quotes,
     cut_optimistic,
     find_records,
@@ -44,7 +45,17 @@ from tsbulk_frames.kinds import (
 )
 from tsbulk_frames.model import TIME, parse_moment
 
-__all__ = ["SEPARATOR", "EncodedRows", "RawPage", "decode_pages", "encode_rows", "first_time", "split_page", "unify"]
+__all__ = [
+    "SEPARATOR",
+    "EncodedRows",
+    "RawPage",
+    "Room",
+    "decode_pages",
+    "encode_rows",
+    "first_time",
+    "split_page",
+    "unify",
+]
 
 _FIRST_TIME = re.compile(rb'"_time"\s*:\s*"([0-9TZ:.+-]+)"')
 
@@ -148,13 +159,16 @@ def first_time(page: RawPage) -> int | None:
         return None
 
 
-def decode_pages(pages: Sequence[RawPage]) -> pa.Table:
+def decode_pages(pages: Sequence[RawPage], *, room: Room | None = None) -> pa.Table:
     """Decode the records of pages together, in C++ off the GIL wherever that is exact.
 
     Parameters
     ----------
     pages : sequence of RawPage
         Small pages gain much by being decoded together: about 4 MB at once is best.
+
+    room : Room, optional
+        Memory to work in, of the calling thread alone. Default: new memory each time.
 
     Returns
     -------
@@ -179,14 +193,14 @@ def decode_pages(pages: Sequence[RawPage]) -> pa.Table:
     ['_time', 'speed', 'speed_qc']
     """
     filled = [page for page in pages if page.start < page.stop]
-    table = _read_plain(filled) if filled else unify([])
+    table = _read_plain(filled, room) if filled else unify([])
     if table is None and len(filled) == 1:
         table = read_exact(filled[0])
     if table is not None:
         return table.select(arrange(table.column_names))
     parts = []
     for page in filled:
-        part = _read_plain([page])
+        part = _read_plain([page], room)
         parts.append(read_exact(page) if part is None else part)
     mixed = {name for name, kind in _settled(parts).items() if kind == EXACT}
     for at, part in enumerate(parts):
@@ -247,12 +261,12 @@ def _settled(tables: Sequence[pa.Table]) -> dict[str, pa.DataType]:
     return {name: TIME_TYPE if name == TIME else settle(parts[name]) for name in arrange(parts)}
 
 
-def _read_plain(pages: Sequence[RawPage]) -> pa.Table | None:
+def _read_plain(pages: Sequence[RawPage], room: Room | None) -> pa.Table | None:
     """Read by Arrow, or None if it refuses or might differ from `json`."""
     threaded = sum(page.stop - page.start for page in pages) >= _THREADED
     tables = []
     for piece in pieces_of(pages, _PIECE):
-        table = _read_piece(piece, threaded)
+        table = _read_piece(piece, threaded, room)
         if table is None:
             return None
         tables.append(table)
@@ -261,10 +275,10 @@ def _read_plain(pages: Sequence[RawPage]) -> pa.Table | None:
     return None if EXACT in _settled(tables).values() else unify(tables)
 
 
-def _read_piece(piece: Sequence[memoryview], threaded: bool) -> pa.Table | None:
+def _read_piece(piece: Sequence[memoryview], threaded: bool, room: Room | None) -> pa.Table | None:
     """Read one piece by Arrow, or None if it refuses or might differ from `json`."""
     for cut in (cut_optimistic, cut_by_quotes):
-        text = join_records(piece)
+        text = join_records(piece, room)
         if not is_utf8(pa.py_buffer(text)):  # type: ignore[arg-type]
             return None
         lines = cut(text)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tsbulk_frames.codec import RawPage, decode_pages, first_time
+from tsbulk_frames.codec import RawPage, Room, decode_pages, first_time
 from tsbulk_frames.errors import TsBulkError
 from tsbulk_frames.model import TimeRange
 from tsbulk_frames.paging import Chain, Query, decode_chain, join_page, split_rest, tail_of, times_of, trim
@@ -128,6 +128,7 @@ class Fetch:
         self._failure: BaseException | None = None
         self._closed = False
         self._threads: list[threading.Thread] = []
+        self._local = threading.local()
         self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="tsbulk-decode")
 
     def __enter__(self) -> Fetch:
@@ -283,23 +284,25 @@ class Fetch:
         """Send the pages held to a decoder (lock held)."""
         pages, window.pages = window.pages, []
         size, window.held = window.held, 0
-        future = self._decoders.submit(_decode_and_return if self._bounded else decode_chain, pages)
+        future = self._decoders.submit(self._read, pages)
         if not self._bounded:
             future.add_done_callback(lambda _: self._release(size))
         window.tables.append((future, size, pages[0].number))
+
+    def _read(self, pages: Sequence[RawPage]) -> pa.Table:
+        """Decode in a decoder's thread, in memory it keeps; what the parser needed besides is given back."""
+        if not hasattr(self._local, "room"):
+            self._local.room = Room()
+        table = decode_chain(pages, room=self._local.room)
+        if self._bounded:
+            pa.default_memory_pool().release_unused()  # each thread has a store of its own
+        return table
 
     def _release(self, size: int) -> None:
         """Give bytes back to the workers."""
         with self._changed:
             self._buffered -= size
             self._changed.notify_all()
-
-
-def _decode_and_return(pages: Sequence[RawPage]) -> pa.Table:
-    """Decode, and give back what the parser needed on the way: each thread has a store of its own."""
-    table = decode_chain(pages)
-    pa.default_memory_pool().release_unused()
-    return table
 
 
 def limited(source: Source, limit: int, on_page: Callable[[int], None] | None = None) -> Iterator[pa.Table]:

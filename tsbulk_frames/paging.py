@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tsbulk_frames.codec import RawPage, decode_pages, unify
+from tsbulk_frames.codec import RawPage, Room, decode_pages, unify
 from tsbulk_frames.errors import PageError
 from tsbulk_frames.model import MAX_WINDOW_NS, NS_PER_HOUR, NS_PER_MS, TIME, TimeRange, format_time, parse_moment
 
@@ -208,7 +208,9 @@ def trim(table: pa.Table, window: TimeRange) -> pa.Table:
     return table.slice(int(first), int(last - first))
 
 
-def decode_chain(pages: Sequence[RawPage], before: npt.NDArray[np.int64] | None = None) -> pa.Table:
+def decode_chain(
+    pages: Sequence[RawPage], before: npt.NDArray[np.int64] | None = None, *, room: Room | None = None
+) -> pa.Table:
     """Decode consecutive pages of one chain into one table with `_time` strictly increasing.
 
     Parameters
@@ -217,6 +219,8 @@ def decode_chain(pages: Sequence[RawPage], before: npt.NDArray[np.int64] | None 
         In the order they came.
     before : ndarray of int64, optional
         Times of what came before in the same chain (the last page's are enough).
+    room : Room, optional
+        See `tsbulk_frames.codec.decode_pages`.
 
     Returns
     -------
@@ -229,13 +233,13 @@ def decode_chain(pages: Sequence[RawPage], before: npt.NDArray[np.int64] | None 
     DecodeError
         A page is not what the contract says.
     """
-    table = decode_pages(pages)
+    table = decode_pages(pages, room=room)
     times = times_of(table)
     if _increasing(times) and (before is None or not len(before) or not len(times) or times[0] > before[-1]):
         return table
     tables = []
     for page in pages:
-        joined = join_page(decode_pages([page]), before, page=page.number)
+        joined = join_page(decode_pages([page], room=room), before, page=page.number)
         before = tail_of(before, joined)
         tables.append(joined)
     return unify(tables)

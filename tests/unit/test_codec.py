@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsbulk_frames._cut import join_records, pieces_of
-from tsbulk_frames.codec import RawPage, decode_pages, split_page, unify
+from tsbulk_frames.codec import RawPage, Room, decode_pages, split_page, unify
 from tsbulk_frames.errors import DecodeError, PageError
 from tsbulk_frames.frames import to_frame
 
@@ -374,3 +374,17 @@ def test_raw_page_is_a_value():
     assert page == RawPage(b"", 0, 0, None, 1)
     with pytest.raises(AttributeError):
         page.start = 1
+
+
+def test_memory_that_is_used_again_is_not_what_was_read():
+    """A table outlives the room it was decoded in: the next page, of any size, does not show in it."""
+    room = Room()
+
+    def read(word, rows):
+        records = [{"_time": f"2026-03-01T00:00:{row:02d}Z", "p": f"{word} {row}"} for row in range(rows)]
+        return decode_pages([split_page(body(records))], room=room)["p"]
+
+    first = read("text", 50)
+    for rows in (3, 60, 1):
+        read("xxxx", rows)
+    assert first.to_pylist() == [f"text {row}" for row in range(50)]
