@@ -36,6 +36,7 @@ FetchPage = Callable[[Query, int], RawPage]
 
 _GROUP_BYTES = 4_000_000  # smaller groups lose the decoder's speed on wide records, larger ones its parallelism
 _AHEAD_BYTES = 32_000_000
+_BOUNDED_BYTES = 24_000_000  # less costs speed where pages are large, more has no use
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Fetch:
         self._workers = workers
         self._stop = stop
         self._bounded = bounded
+        self._ahead = _BOUNDED_BYTES if bounded else _AHEAD_BYTES
         self._collect = collect
         self.errors: dict[int, TsBulkError] = {}
         self._on_page = on_page
@@ -124,7 +126,7 @@ class Fetch:
         heapq.heapify(self._ready)
         self._busy = 0
         self._buffered = 0
-        self._page_bytes = _AHEAD_BYTES if bounded else 0  # of what is asked for next: not known yet
+        self._page_bytes = self._ahead if bounded else 0  # of what is asked for next: not known yet
         self._failure: BaseException | None = None
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -225,7 +227,7 @@ class Fetch:
         with self._changed:
             while not self._closed:
                 expected = self._buffered + self._busy * self._page_bytes  # a page under way takes room already
-                if self._ready and (expected < _AHEAD_BYTES or self._ready[0][1] is self._line[0]):
+                if self._ready and (expected < self._ahead or self._ready[0][1] is self._line[0]):
                     self._busy += 1
                     return heapq.heappop(self._ready)[1]
                 if not self._ready and not self._busy:
@@ -254,7 +256,7 @@ class Fetch:
             self._share(window)
         if not more or window.held >= _GROUP_BYTES:
             self._decode(window)
-        if self._buffered >= _AHEAD_BYTES:  # many windows hold a little each: none may wait for its group to fill
+        if self._buffered >= self._ahead:  # many windows hold a little each: none may wait for its group to fill
             for _, waiting in self._ready:
                 if waiting.pages:
                     self._decode(waiting)

@@ -107,7 +107,7 @@ def test_rows_must_be_a_count(shared: Site) -> None:
 def test_a_slow_consumer_slows_the_network_down(monkeypatch: pytest.MonkeyPatch, many: object) -> None:
     """Only a bounded amount is fetched ahead of what was consumed."""
     site, entity, _ = many
-    monkeypatch.setattr(fetch, "_AHEAD_BYTES", 10_000)
+    monkeypatch.setattr(fetch, "_BOUNDED_BYTES", 10_000)
     monkeypatch.setattr(fetch, "_GROUP_BYTES", 2_000)
     frames = tsb.iter_timeseries(entity, "pump", *SPAN, rows=10, max_workers=4, connection=site.con)
     next(frames)

@@ -66,7 +66,7 @@ def even(rows: int) -> np.ndarray:
 def test_no_page_outlives_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages held at any moment are those of the bound and those under way: idle workers keep none."""
     size = len(Service(even(2_000), 100).fetch(Query(format_time(START), format_time(START + 10**12)), 1).body)
-    monkeypatch.setattr(fetch, "_AHEAD_BYTES", 4 * size)
+    monkeypatch.setattr(fetch, "_BOUNDED_BYTES", 4 * size)
     monkeypatch.setattr(fetch, "_GROUP_BYTES", size)
     service = Service(even(20_000), 100)
     window = TimeRange(START, START + 20_000 * 1_000_000_000)
