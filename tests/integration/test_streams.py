@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pytest
 from plant import Site, open_site, times
@@ -74,6 +76,19 @@ def test_arrow_has_one_schema_by_the_asset_model(shared: Site) -> None:
     assert table["state"].to_pylist() == ["a", "b", ""]
     picked = tsb.read_arrow(entity, "pump", *SPAN, select=["state", "speed"], connection=shared.con).read_all()
     assert picked.column_names == ["_time", "state", "state_qc", "speed", "speed_qc"]
+
+
+def test_polars_and_duckdb_read_the_stream_as_it_is(many: object) -> None:
+    """Through Arrow's own interface, piece by piece; nanoseconds and values are the same."""
+    site, entity, frame = many
+    table = polars.from_arrow(tsb.read_arrow(entity, "pump", *SPAN, connection=site.con))
+    assert table["_time"].cast(polars.Int64).to_list() == frame.index.as_unit("ns").asi8.tolist()
+    assert table["speed"].to_list() == frame["speed"].tolist()
+    with duckdb.connect() as database:
+        database.register("stream", tsb.read_arrow(entity, "pump", *SPAN, connection=site.con))
+        found = database.execute('SELECT count(*), sum("count"), max(speed) FROM stream WHERE speed > 100').fetchone()
+    some = frame[frame["speed"] > 100]
+    assert found == (len(some), some["count"].sum(), some["speed"].max())
 
 
 def test_arrow_of_several_entities(shared: Site) -> None:
