@@ -83,5 +83,13 @@ def main(megabytes: int) -> None:
             )
 
 
+def growth() -> None:
+    """Print what ten times the rows take."""
+    few = pages("typical", 4_000_000, 12_000_000)
+    once, tenfold = best(lambda: by_library(few), 4), best(lambda: by_library(few * 10), 4)
+    print(f"ten times the rows: {once:.2f} s, {tenfold:.2f} s = {tenfold / once:.1f}x the time")
+
+
 if __name__ == "__main__":
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    growth()
