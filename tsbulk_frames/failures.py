@@ -16,7 +16,17 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from tsbulk_frames.errors import AuthError, ConflictError, NotFoundError, ServiceError, ThrottledError, TransportError
 from tsbulk_frames.retry import Course
 
-__all__ = ["HeldBack", "Refusal", "Silence", "detail_of", "innermost", "redacted_url", "request_id_of", "scrubbed"]
+__all__ = [
+    "HeldBack",
+    "Refusal",
+    "Silence",
+    "detail_of",
+    "drop_frames",
+    "innermost",
+    "redacted_url",
+    "request_id_of",
+    "scrubbed",
+]
 
 MAX_DETAIL = 500
 """Characters of what the service said that an error keeps."""
@@ -284,3 +294,14 @@ def scrubbed(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _MIN_SECRET:
             text = text.replace(secret, "***")
     return text
+
+
+def drop_frames(error: BaseException, before: BaseException | None) -> None:
+    """Forget where below an error came from: those frames hold the headers, and a traceback may show variables."""
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or one is before or one.__traceback__ is None:
+            continue
+        one.__traceback__ = None
+        chain += [one.__cause__, one.__context__]

@@ -7,14 +7,11 @@ this file alone. Nothing secret is kept: no token, no credentials.
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -43,16 +40,15 @@ from tsbulk_frames.ledger import (
     update,
 )
 from tsbulk_frames.messages import ImportJob, JobStatus
-from tsbulk_frames.model import NS_PER_SECOND
 from tsbulk_frames.statefile import (
     StateFile,
     absolute_path,
     explained,
-    make_folder,
     private_folder,
     sound,
     write_new,
 )
+from tsbulk_frames.statefolder import default_place, folder_of
 
 __all__ = ["Entry", "FileEntry", "Header", "Manifest", "State"]
 
@@ -69,8 +65,6 @@ _FROM: dict[str, frozenset[str]] = {
     "cleaned": STATES,
 }
 """In which states of a partition a fact can happen to it."""
-
-_KEPT_SECONDS = 30 * 86_400
 
 
 class Manifest:
@@ -121,7 +115,7 @@ class Manifest:
         """Not for callers: see `create` and `open`."""
         self._file, self._clock = file, clock
         self.path = file.path
-        self.folder = _folder_of(file.path)
+        self.folder = folder_of(file.path)
         with file.transaction() as db, sound(file.path):
             self.header, self.complete = read_header(db)
         self.entries()  # what was edited to nonsense shows now, not in the middle of the import
@@ -150,7 +144,7 @@ class Manifest:
         ConfigError
             The file exists (the message says what it holds), or cannot be made.
         """
-        place = _default_place(header.entity, clock()) if path is None else absolute_path(path)
+        place = default_place(header.entity, clock()) if path is None else absolute_path(path)
         if os.path.lexists(place):
             _refuse_existing(place)
         write_new(place, lambda db: fill(db, header))
@@ -358,11 +352,6 @@ class Manifest:
         )
 
 
-def _folder_of(path: Path) -> Path:
-    """Name the folder that belongs to a manifest."""
-    return path.with_name(path.name + ".files")
-
-
 def _refuse_existing(path: Path) -> NoReturn:
     """Say what a file holds that is in the way of a new manifest."""
     try:
@@ -375,33 +364,3 @@ def _refuse_existing(path: Path) -> NoReturn:
         f"manifest {path} is there already: an import into {header.entity}/{header.property_set}, {done:.0f} of "
         f"{count} partitions done; go on with tsb.resume_import({str(path)!r}), or name another file"
     )
-
-
-def _default_place(entity: str, now: float) -> Path:
-    """Name a new file in the user's state folder, and remove those that are of no use any more."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_state_dir("tsbulk_frames")) / "imports"
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    safe = re.sub(r"[^A-Za-z0-9]+", "-", entity)[:40].strip("-") or "import"
-    place = folder / f"{stamp}-{safe}-{secrets.token_hex(4)}.sqlite"
-    with explained(place):
-        make_folder(folder)
-        for path in folder.glob("*.sqlite"):
-            with suppress(OSError, ConfigError):
-                if path.stat().st_mtime < now - _KEPT_SECONDS:
-                    _remove_if_finished(path, now - _KEPT_SECONDS)
-    return place
-
-
-def _remove_if_finished(path: Path, before: float) -> None:
-    """Delete a manifest if its import ended well, the last fact is that old, and nobody has it open."""
-    with closing(StateFile(path)) as file:
-        with file.transaction() as db:
-            finished, last = db.execute(
-                "SELECT complete AND NOT EXISTS (SELECT 1 FROM partitions WHERE state != 'done'), "
-                "(SELECT max(time) FROM events) FROM import"
-            ).fetchone()
-        if finished and last < before * NS_PER_SECOND:
-            shutil.rmtree(_folder_of(path), ignore_errors=True)
-            file.remove()

@@ -85,7 +85,8 @@ def run_import(
     """
     header = manifest.header
     series = Series(header.entity, header.property_set)
-    total = sum(entry.bytes for entry in manifest.entries() if entry.state not in SENT)
+    known = manifest.entries()
+    total = sum(entry.bytes for entry in known if entry.state not in SENT)
     stop = Stop()
     with meter(progress, f"write {series}", unit="B", total=total or None) as advance:
         carrier = Carrier(
@@ -98,7 +99,7 @@ def run_import(
             stop=stop,
         )
         keep_failed = Origin.from_json(header.source).kind == "stream"
-        with _Run(carrier, manifest, stop, wait=wait, timeout=timeout, keep_failed=keep_failed) as run:
+        with _Run(carrier, manifest, known, stop, wait=wait, timeout=timeout, keep_failed=keep_failed) as run:
             for entry in ready:
                 run.carry(entry)
             theirs: list[OSError] = []
@@ -126,6 +127,8 @@ class _Run:
         What they go through.
     manifest : Manifest
         What is to be done, and what has been.
+    known : sequence of Entry
+        What the manifest held before.
     stop : Stop
         Ends all work.
     wait : bool
@@ -137,7 +140,15 @@ class _Run:
     """
 
     def __init__(
-        self, carrier: Carrier, manifest: Manifest, stop: Stop, *, wait: bool, timeout: float | None, keep_failed: bool
+        self,
+        carrier: Carrier,
+        manifest: Manifest,
+        known: Sequence[Entry],
+        stop: Stop,
+        *,
+        wait: bool,
+        timeout: float | None,
+        keep_failed: bool,
     ) -> None:
         self._carrier = carrier
         self._manifest = manifest
@@ -153,7 +164,7 @@ class _Run:
         self._posted: list[Entry] = []
         self._late: list[str] = []
         self._failure: BaseException | None = None
-        self._known = {entry.name: entry for entry in manifest.entries()}
+        self._known = {entry.name: entry for entry in known}
 
     def __enter__(self) -> _Run:
         return self

@@ -21,7 +21,7 @@ import pyarrow as pa
 from tsbulk_frames.errors import ConfigError, FrameError
 from tsbulk_frames.sources import WriteData, open_source
 
-__all__ = ["Origin", "disk_error", "forget_tables", "open_origin", "origin_of", "save_tables"]
+__all__ = ["Origin", "disk_error", "forget_tables", "in_memory", "open_origin", "origin_of", "save_tables"]
 
 Kind: TypeAlias = Literal["frame", "parquet", "stream"]
 
@@ -71,9 +71,14 @@ class Origin:
         return cls(kind, path, files)
 
 
+def in_memory(data: WriteData) -> bool:
+    """Whether the caller holds all of the data already."""
+    return isinstance(data, pd.DataFrame | pa.Table | list | tuple)
+
+
 def origin_of(data: WriteData) -> Origin:
     """Tell where data comes from; the files of Parquet are read once for their digest."""
-    if isinstance(data, pd.DataFrame | pa.Table | list | tuple):
+    if in_memory(data):
         return Origin("frame")
     if isinstance(data, str | os.PathLike):
         path = Path(data).absolute()

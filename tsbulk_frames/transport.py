@@ -49,7 +49,7 @@ from tsbulk_frames.body import Body, Sendable
 from tsbulk_frames.call import Call
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ServiceError, TransportError
-from tsbulk_frames.failures import innermost
+from tsbulk_frames.failures import drop_frames, innermost
 from tsbulk_frames.gate import Circuit, gate_to
 from tsbulk_frames.retry import Failure, Retry, repeat
 from tsbulk_frames.session import (
@@ -353,7 +353,7 @@ class Transport:
             text = innermost(error, self._hidden(token))
             return call.unanswered(error, text, status, self._setting(overrun(error, deadline)))
         except BaseException as error:
-            _drop_frames(error, before)
+            drop_frames(error, before)
             raise error
 
     def _hidden(self, token: str | None) -> tuple[str, ...]:
@@ -392,14 +392,3 @@ class Transport:
         if failure.status == 429 and failure.wait is not None:
             self._throttle.pause(failure.wait)
         return failure
-
-
-def _drop_frames(error: BaseException, before: BaseException | None) -> None:
-    """Forget where below an error came from: those frames hold the headers, and a traceback may show variables."""
-    chain: list[BaseException | None] = [error]
-    while chain:
-        one = chain.pop()
-        if one is None or one is before or one.__traceback__ is None:
-            continue
-        one.__traceback__ = None
-        chain += [one.__cause__, one.__context__]

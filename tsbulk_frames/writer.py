@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from tsbulk_frames._check import EmptyRows
@@ -29,7 +28,7 @@ from tsbulk_frames.report import ImportReport
 from tsbulk_frames.request import check_workers
 from tsbulk_frames.run import run_import
 from tsbulk_frames.sources import WriteData, open_source, pieces_of
-from tsbulk_frames.spool import Origin, open_origin, origin_of, save_tables
+from tsbulk_frames.spool import Origin, in_memory, open_origin, origin_of, save_tables
 from tsbulk_frames.staging import ImportFile, stage
 
 __all__ = ["resume_import", "write_import_files", "write_timeseries"]
@@ -209,7 +208,7 @@ def write_timeseries(
     check_progress(progress)
     twin = None if twin_type is None else TwinType.parse(twin_type)
     tables = open_source(data, empty_rows=empty_rows)
-    if isinstance(data, pd.DataFrame | pa.Table | list | tuple):
+    if in_memory(data):
         tables = list(tables)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)

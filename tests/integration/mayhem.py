@@ -29,7 +29,8 @@ from typing import Any
 import pandas as pd
 import requests
 from looking import Look
-from truth import TYPES, Records, Series, difference, draw_records, exactly, frame_of, iso, records_of
+from plant import PUMP
+from truth import Records, Series, difference, draw_records, exactly, frame_of, iso, records_of
 
 import tsbulk_frames as tsb
 from tsbulk_frames.sandbox import KINDS, Faults, Hang, Kind, Rules
@@ -123,7 +124,7 @@ class Mayhem:
         threads, sockets = set(threading.enumerate()), set(open_sockets())
         with self.sandbox:
             for series in self.series:
-                self.sandbox.add_asset(series.entity, twin_type=series.twin_type, aspects={"pump": TYPES})
+                self.sandbox.add_asset(series.entity, twin_type=series.twin_type, aspects={"pump": PUMP})
             self._fill()
             config = tsb.RestClientConfig(
                 host_url=self.sandbox.url,

@@ -12,21 +12,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from plant import PUMP
 
 BEGIN = pd.Timestamp("2026-03-01", tz="UTC").value
 LENGTH = {"simulation": 3_600 * 10**9, "performance": 86_400 * 10**9}
-TYPES = {
-    "speed": "DOUBLE",
-    "count": "LONG",
-    "small": "INT",
-    "on": "BOOLEAN",
-    "state": "STRING",
-    "note": "BIG_STRING",
-    "at": "TIMESTAMP",
-}
-COLUMNS = (*TYPES, *(f"{name}_qc" for name in TYPES))
+COLUMNS = (*PUMP, *(f"{name}_qc" for name in PUMP))
 _PANDAS = {"speed": "Float64", "count": "Int64", "small": "Int64", "on": "boolean"} | {
-    f"{name}_qc": "Int64" for name in TYPES
+    f"{name}_qc": "Int64" for name in PUMP
 }
 _SLOTS = 60
 """Places in a partition where records can be, so that a later write may hit the same ones."""

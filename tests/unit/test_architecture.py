@@ -58,6 +58,7 @@ FLOORS = {
     "importplan": 5,
     "statefile": 5,
     "ledger": 5.5,
+    "statefolder": 5.5,
     "manifest": 6,
     "connection": 6,
     "fetch": 6,

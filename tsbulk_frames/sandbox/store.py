@@ -20,7 +20,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -28,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tsbulk_frames.sandbox.arrow import concat, times_ns
+from tsbulk_frames.sandbox.arrow import concat, times_ns, to_pandas
 from tsbulk_frames.sandbox.moments import MAX_NS, MIN_NS
 
 __all__ = ["LEAF_BYTES", "LEAF_ROWS", "Leaf", "SeriesStore"]
@@ -250,7 +249,7 @@ class SeriesStore:
         table = concat(tables)
         times = pd.DatetimeIndex(times_ns(table).view("datetime64[ns]"), name="_time").tz_localize("UTC")
         names = [name for name in _quality_beside(table.column_names) if table[name].null_count < table.num_rows]
-        return pd.DataFrame({name: _to_pandas(table[name]) for name in names}).set_axis(times)
+        return pd.DataFrame({name: to_pandas(table[name]) for name in names}).set_axis(times)
 
     def _folder(self, entity: str, property_set: str) -> Path:
         """Where a series lives: a digest, because names may hold anything and be of any length."""
@@ -392,12 +391,3 @@ def _quality_beside(names: Sequence[str]) -> list[str]:
     quality = {name for name in names if name.endswith("_qc") and name.removesuffix("_qc") in names}
     properties = [name for name in names if name not in quality and name != "_time"]
     return [column for name in properties for column in (name, f"{name}_qc") if column in (name, *quality)]
-
-
-def _to_pandas(column: pa.ChunkedArray[Any]) -> pd.Series:
-    """Without loss: integers and booleans with gaps need pandas' nullable types."""
-    if column.null_count and pa.types.is_integer(column.type):
-        return column.to_pandas(types_mapper=lambda _: pd.Int64Dtype())
-    if column.null_count and pa.types.is_boolean(column.type):
-        return column.to_pandas(types_mapper=lambda _: pd.BooleanDtype())
-    return column.to_pandas()
