@@ -77,6 +77,7 @@ FLOORS = {
     "writer": 7.5,
     "demo": 8,
     "cli": 8.5,
+    "pytest_plugin": 8.5,
 }
 PURE = {name for name, floor in FLOORS.items() if floor < 3} - {"sources"}
 IMPURE_MODULES = {"requests", "urllib3", "socket", "http", "subprocess", "tempfile", "shutil", "sqlite3", "threading"}
@@ -113,8 +114,8 @@ def test_imports_go_downwards(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_only_the_top_floor_opens_the_sandbox(path: Path) -> None:
-    """No module of the library but the demo and the command line knows the sandbox."""
-    assert "sandbox" not in own(imports_of(path)) or path.stem in ("demo", "cli")
+    """No module of the library but the demo, the command line and the fixtures for users' tests knows the sandbox."""
+    assert "sandbox" not in own(imports_of(path)) or path.stem in ("demo", "cli", "pytest_plugin")
 
 
 @pytest.mark.parametrize("path", SANDBOX, ids=lambda path: path.stem)
