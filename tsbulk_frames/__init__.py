@@ -6,6 +6,7 @@ The shop window: every public name, and where it lives. A module is loaded when 
 to …               use
 =================  ===========================================================================================
 connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
+find out           `list_assets`, `describe`
 read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
 plan               `plan_import`
 write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from tsbulk_frames.cache import CacheInfo, cache_info, clear_cache
     from tsbulk_frames.config import RestClientConfig
     from tsbulk_frames.connection import Connection, connect
+    from tsbulk_frames.discovery import describe, list_assets
     from tsbulk_frames.download import DownloadInfo, download_parquet
     from tsbulk_frames.files import FileServiceClient
     from tsbulk_frames.importjob import wait_for_jobs
@@ -115,9 +117,11 @@ __all__ = [
     "cache_info",
     "clear_cache",
     "connect",
+    "describe",
     "download_parquet",
     "errors",
     "iter_timeseries",
+    "list_assets",
     "plan_import",
     "read_arrow",
     "read_timeseries",
@@ -132,6 +136,7 @@ _HOMES = {
     "auth": ("AppCredentials", "TenantCredentials", "UserToken"),
     "cache": ("CacheInfo", "cache_info", "clear_cache"),
     "config": ("RestClientConfig",),
+    "discovery": ("describe", "list_assets"),
     "download": ("DownloadInfo", "download_parquet"),
     "connection": ("Connection", "connect"),
     "files": ("FileServiceClient",),

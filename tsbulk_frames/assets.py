@@ -1,84 +1,38 @@
-"""The little of Asset Management that is needed: kind of an asset, and the variables of its aspects."""
+"""The little of Asset Management that is needed: which assets there are, their kind, the variables of their aspects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from tsbulk_frames.answers import parse_json
+from tsbulk_frames.assetmodel import (
+    Aspect,
+    Asset,
+    ListedAsset,
+    Variable,
+    expect_object,
+    number_of,
+    read_aspect,
+    read_asset,
+    read_listed,
+)
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import FrameError, ProtocolError
-from tsbulk_frames.model import TwinType
-from tsbulk_frames.stored import parse_etag
+from tsbulk_frames.stop import Stop
 
-__all__ = ["Aspect", "Asset", "AssetsClient", "Variable"]
+__all__ = ["Aspect", "Asset", "AssetFilter", "AssetsClient", "ListedAsset", "Variable"]
+
+AssetFilter: TypeAlias = Mapping[str, object]
+"""The service's filter, e.g. ``{"typeId": "acme.pump", "name": {"startsWith": "P-"}}``."""
 
 _BASE = ("api", "assetmanagement", "v3")
 _MAX_PAGES = 1000
-
-
-@dataclass(frozen=True)
-class Asset:
-    """An asset.
-
-    Attributes
-    ----------
-    asset_id, name : str
-        Its id (the *entity*) and its name.
-    twin_type : TwinType
-        Decides whether its history is imported by days or by hours.
-    etag : int or None
-        Version of the asset.
-    """
-
-    asset_id: str
-    name: str
-    twin_type: TwinType
-    etag: int | None = None
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A property of an aspect.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    data_type : str
-        ``BOOLEAN``, ``INT`` (32 bit), ``LONG`` (64 bit), ``DOUBLE``, ``STRING``, ``BIG_STRING`` or ``TIMESTAMP``.
-    unit : str or None
-        As the asset has it.
-    quality_code : bool
-        Whether it has a quality code beside it.
-    length : int or None
-        Longest text, for texts.
-    """
-
-    name: str
-    data_type: str
-    unit: str | None = None
-    quality_code: bool = False
-    length: int | None = None
-
-
-@dataclass(frozen=True)
-class Aspect:
-    """An aspect (*property set*) of an asset.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    category : str
-        ``"dynamic"`` for what has a history, ``"static"`` otherwise.
-    variables : tuple of Variable
-        Its properties.
-    """
-
-    name: str
-    category: str
-    variables: tuple[Variable, ...] = ()
+_LIST_SIZE = 200
+"""Assets of a page: the vendor's documentation names it as the most there should be."""
+_WALKS = 3
+"""Times a list that changes while it is read is read before it is given up."""
 
 
 class AssetsClient(Client):
@@ -141,13 +95,71 @@ class AssetsClient(Client):
         """
         return self._asset("root")
 
-    def get_aspects(self, entity: str) -> list[Aspect]:
+    def list_assets(
+        self,
+        *,
+        filter: AssetFilter | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> list[ListedAsset]:
+        """List the assets these credentials can see, on however many pages they come.
+
+        Parameters
+        ----------
+        filter : mapping, optional
+            What they have to be, in the service's own words, e.g. ``{"name": {"contains": "pump"}}``. Functions are
+            ``eq``, ``in``, ``startsWith``, ``endsWith``, ``contains``, operations ``and``, ``or``, ``not``; fields,
+            among others, ``name``, ``typeId``, ``hasType``, ``parentId``, ``externalId``, ``twinType``. The service
+            ignores fields it does not know.
+        sort : str, optional
+            E.g. ``"name,desc"``. Default: the service's order, by name.
+        limit : int, optional
+            At most so many, the first.
+
+        Returns
+        -------
+        list of ListedAsset
+            Each once.
+
+        Raises
+        ------
+        FrameError
+            The filter is not JSON, or `limit` no count; before any request.
+        ProtocolError
+            The answer is no list of assets, goes in circles, or does not stay the same for as long as reading it takes.
+        ServiceError, TransportError
+            See `Transport.request`.
+
+        Notes
+        -----
+        Source: ``GET /api/assetmanagement/v3/assets`` with ``page``, ``size``, ``sort``, ``filter``.
+        """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise FrameError(f"limit={limit!r} is not a count; give a positive int, or None for all assets")
+        query = {"size": str(_LIST_SIZE if limit is None else min(limit, _LIST_SIZE))}
+        if sort is not None:
+            query["sort"] = sort
+        if filter is not None:
+            query["filter"] = _spell_filter(filter)
+        why = ""
+        for _ in range(_WALKS):
+            found, why = self._walk(query, limit)
+            if not why:
+                return found[:limit]
+        raise ProtocolError(
+            f"the list of assets, read {_WALKS} times, does not hold together: {why}; ask again when nobody adds or "
+            "removes assets, or for fewer of them by a filter"
+        )
+
+    def get_aspects(self, entity: str, *, stop: Stop | None = None) -> list[Aspect]:
         """Ask for the aspects of an asset, on however many pages they come.
 
         Parameters
         ----------
         entity : str
             Id of the asset.
+        stop : Stop, optional
+            Ends the request when thrown by another thread.
 
         Returns
         -------
@@ -167,79 +179,74 @@ class AssetsClient(Client):
         -----
         Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
         """
-        aspects: list[Aspect] = []
+        pages = self._pages((*_BASE, "assets", entity, "aspects"), "aspects", f"the aspects of {entity!r}", stop=stop)
+        return [read_aspect(expect_object(item, "an aspect")) for page, _ in pages for item in page]
+
+    def _walk(self, query: Mapping[str, str], limit: int | None) -> tuple[list[ListedAsset], str]:
+        """Read the list once; why it cannot be relied on, if so.
+
+        Pages are counted off anew for each request: with one asset more or less in between, another is passed over.
+        """
+        found: dict[str, ListedAsset] = {}
+        totals = []
+        for page, total in self._pages((*_BASE, "assets"), "assets", "the list of assets", query):
+            assets = [read_listed(expect_object(item, "an asset")) for item in page]
+            new = {asset.asset_id: asset for asset in assets if asset.asset_id not in found}
+            if assets and not new:
+                return [], f"a page holds only assets that came before (first: {assets[0].asset_id!r})"
+            found |= new
+            if limit is not None and len(found) >= limit:
+                return list(found.values()), ""
+            totals.append(total)
+        wrong = [total for total in totals if total not in (None, len(found))]
+        return list(found.values()), f"{len(found)} came, totalElements={wrong[0]}" if wrong else ""
+
+    def _pages(
+        self,
+        segments: Sequence[str],
+        key: str,
+        what: str,
+        query: Mapping[str, str] | None = None,
+        stop: Stop | None = None,
+    ) -> Iterator[tuple[list[object], int | None]]:
+        """Walk the pages of a list; with each what it says of how many elements there are altogether."""
         found: object = None
         for number in range(_MAX_PAGES):
             before = found
-            query = {"page": str(number)} if number else None
-            answer = self._transport.request("GET", (*_BASE, "assets", entity, "aspects"), query=query)
-            body = _object(parse_json(answer.data, "the list of aspects"), "the list of aspects")
-            found = _object(body.get("_embedded") or {}, "_embedded").get("aspects") or []
+            asked = {**(query or {}), **({"page": str(number)} if number else {})}
+            answer = self._transport.request("GET", segments, query=asked or None, stop=stop)
+            body = expect_object(parse_json(answer.data, what), what)
+            found = expect_object(body.get("_embedded") or {}, "_embedded").get(key) or []
             if not isinstance(found, list):
-                raise ProtocolError(f"the aspects of {entity!r} are a {type(found).__name__}, not a list")
+                raise ProtocolError(f"{what} are a {type(found).__name__}, not a list")
             if found and found == before:
                 raise ProtocolError(
-                    f"page {number} of the aspects of {entity!r} is the one before it again; ask again, and report it "
-                    "to the operator of the service if it stays"
+                    f"page {number} of {what} is the one before it again; ask again, and report it to the operator of "
+                    "the service if it stays"
                 )
-            aspects += [_aspect(_object(item, "an aspect")) for item in found]
             page = body.get("page")
-            pages = page.get("totalPages") if isinstance(page, dict) else None
-            if not found or not isinstance(pages, int) or number + 1 >= pages:
-                return aspects
-        raise ProtocolError(f"the aspects of {entity!r} fill more than {_MAX_PAGES} pages")
+            counts: Mapping[str, object] = page if isinstance(page, dict) else {}
+            yield found, number_of(counts.get("totalElements"))
+            pages = number_of(counts.get("totalPages"))
+            if pages is None:  # then a full page is the only sign that there may be more
+                pages = number + 2 if query and len(found) >= int(query["size"]) else 0
+            if not found or number + 1 >= pages:
+                return
+        raise ProtocolError(f"{what} fill more than {_MAX_PAGES} pages")
 
     def _asset(self, entity: str) -> Asset:
         """Ask for one asset by the last part of its path."""
         answer = self._transport.request("GET", (*_BASE, "assets", entity))
-        body = _object(parse_json(answer.data, "the asset"), "the asset")
-        twin = body.get("twinType")
-        try:
-            twin_type = TwinType.parse(str(twin).lower())
-        except FrameError:
-            raise ProtocolError(
-                f"asset {entity!r} has twinType={twin!r}; known are 'performance' and 'simulation'"
-            ) from None
-        return Asset(
-            _text(body.get("assetId")) or entity, _text(body.get("name")) or "", twin_type, parse_etag(body.get("etag"))
-        )
+        return read_asset(expect_object(parse_json(answer.data, "the asset"), "the asset"), entity)
 
 
-def _aspect(body: Mapping[str, object]) -> Aspect:
-    """Read an aspect; its variables stand in it or in its type."""
-    name = _text(body.get("name"))
-    if not name:
-        raise ProtocolError("an aspect has no name")
-    kind = body.get("aspectType")
-    inner: Mapping[str, object] = kind if isinstance(kind, dict) else {}
-    variables = body.get("variables") or inner.get("variables") or []
-    if not isinstance(variables, list):
-        raise ProtocolError(f"the variables of aspect {name!r} are a {type(variables).__name__}, not a list")
-    category = _text(body.get("category")) or _text(inner.get("category")) or "dynamic"
-    return Aspect(name, category, tuple(_variable(_object(item, "a variable"), name) for item in variables))
-
-
-def _variable(body: Mapping[str, object], aspect: str) -> Variable:
-    """Read a variable."""
-    name, data_type = _text(body.get("name")), _text(body.get("dataType"))
-    if not name or not data_type:
-        raise ProtocolError(f"a variable of aspect {aspect!r} lacks its name or dataType: {dict(body)!r:.200}")
-    return Variable(
-        name,
-        data_type.upper(),
-        _text(body.get("unit")),
-        body.get("qualityCode") is True,
-        parse_etag(body.get("length")),
-    )
-
-
-def _object(value: object, what: str) -> Mapping[str, object]:
-    """Expect a JSON object."""
-    if not isinstance(value, dict):
-        raise ProtocolError(f"{what} is a {type(value).__name__}, not an object")
-    return value
-
-
-def _text(value: object) -> str | None:
-    """Take a text, or nothing."""
-    return value if isinstance(value, str) else None
+def _spell_filter(filter: AssetFilter) -> str:
+    """Spell a filter as JSON."""
+    try:
+        if not isinstance(filter, Mapping):
+            raise TypeError(f"it is a {type(filter).__name__}")
+        return json.dumps(dict(filter), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FrameError(
+            f"filter={filter!r:.200} is no JSON object ({error}); give a dict like {{'name': {{'contains': 'pump'}}}}"
+        ) from None

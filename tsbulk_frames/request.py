@@ -35,7 +35,15 @@ from tsbulk_frames.model import (
 from tsbulk_frames.paging import Query, cut_range
 from tsbulk_frames.stop import Stop
 
-__all__ = ["Quality", "ReadRequest", "check_look", "check_read", "check_workers", "stream_tables"]
+__all__ = [
+    "Quality",
+    "ReadRequest",
+    "check_entities",
+    "check_look",
+    "check_read",
+    "check_workers",
+    "stream_tables",
+]
 
 Quality: TypeAlias = Literal["columns", "drop"]
 
@@ -104,13 +112,7 @@ def check_read(
     quality: Quality,
 ) -> ReadRequest:
     """Refuse what cannot work before anything is sent."""
-    several = not isinstance(entity, str)
-    given: object = entity
-    if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise FrameError(f"entity={entity!r} is a {type(entity).__name__}; give a str, or a list of them")
-    entities = [entity] if isinstance(entity, str) else list(entity)
-    if not entities or len(set(map(str, entities))) != len(entities):
-        raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
+    several, entities = check_entities(entity)
     if select is not None and not isinstance(select, Iterable):
         raise FrameError(f"select={select!r} is a {type(select).__name__}; give a property name, or a list of them")
     if select is not None:
@@ -140,6 +142,23 @@ def check_read(
             "inclusive": inclusive,
         },
     )
+
+
+def check_entities(entity: str | Sequence[str]) -> tuple[bool, list[str]]:
+    """Tell whether several entities were asked for, and which.
+
+    Raises
+    ------
+    FrameError
+        Neither a text nor a list of different ones.
+    """
+    given: object = entity
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise FrameError(f"entity={entity!r} is a {type(entity).__name__}; give a str, or a list of them")
+    entities = [entity] if isinstance(entity, str) else list(entity)
+    if not entities or len(set(map(str, entities))) != len(entities):
+        raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
+    return not isinstance(entity, str), entities
 
 
 def check_look(tz: str | tzinfo, dtype_backend: Backend | None) -> None:
@@ -173,6 +192,7 @@ def stream_tables(
     advance: Callable[[int], None],
     bounded: bool = True,
     errors: dict[int, TsBulkError] | None = None,
+    reach: Callable[[int, int, int], None] | None = None,
 ) -> Iterator[tuple[int, pa.Table]]:
     """Fetch and decode what was asked; closing the generator ends all work at once.
 
@@ -190,6 +210,8 @@ def stream_tables(
         Whether a slow consumer slows the network down, see `tsbulk_frames.fetch.Fetch`.
     errors : dict, optional
         Filled with what failed, by number of the series, instead of raising it.
+    reach : callable, optional
+        Without a limit: called with the nanoseconds covered, and the windows through and known.
 
     Yields
     ------
@@ -202,7 +224,9 @@ def stream_tables(
     sources = [request.source(series, connection, stop, pieces) for series in request.series]
     if request.limit is None:
         collect = errors is not None
-        with Fetch(sources, workers=workers, stop=stop, bounded=bounded, collect=collect, on_page=advance) as fetch:
+        with Fetch(
+            sources, workers=workers, stop=stop, bounded=bounded, collect=collect, on_page=advance, on_reach=reach
+        ) as fetch:
             yield from fetch
         if errors is not None:
             errors.update(fetch.errors)

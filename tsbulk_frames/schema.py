@@ -14,7 +14,7 @@ from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, floats_hold, 
 from tsbulk_frames.model import QC_SUFFIX, TIME, Series, is_quality_code
 from tsbulk_frames.request import ReadRequest
 
-__all__ = ["Types", "conform", "types_of"]
+__all__ = ["Types", "arrow_type", "conform", "types_of"]
 
 Types: TypeAlias = dict[str, pa.DataType]
 """Arrow type of each column, in order, ``_time`` first."""
@@ -28,6 +28,11 @@ _TYPES: Types = {
     "BIG_STRING": pa.string(),
     "TIMESTAMP": pa.string(),
 }
+
+
+def arrow_type(variable: Variable) -> pa.DataType:
+    """Type of a variable's column in a stream; of a data type nobody knows: whatever comes, exactly."""
+    return _TYPES.get(variable.data_type, EXACT)
 
 
 def types_of(read: ReadRequest, connection: Connection) -> Types | None:
@@ -53,7 +58,7 @@ def types_of(read: ReadRequest, connection: Connection) -> Types | None:
     try:
         for series in read.series:
             for variable in _variables(series, connection):
-                found.setdefault(variable.name, []).append(_TYPES.get(variable.data_type, EXACT))
+                found.setdefault(variable.name, []).append(arrow_type(variable))
                 if variable.quality_code:
                     found.setdefault(variable.name + QC_SUFFIX, []).append(pa.int64())
     except (ServiceError, ProtocolError):
