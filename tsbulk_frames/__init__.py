@@ -65,10 +65,11 @@ if TYPE_CHECKING:
     from tsbulk_frames.model import Series, TimeRange, TwinType
     from tsbulk_frames.operations import BulkImportOperationsClient, ReadOperationsClient
     from tsbulk_frames.plan import plan_import
-    from tsbulk_frames.reader import iter_timeseries, read_arrow, read_timeseries
+    from tsbulk_frames.reader import read_timeseries
     from tsbulk_frames.report import ImportReport
     from tsbulk_frames.sandbox import Sandbox
     from tsbulk_frames.staging import ImportFile
+    from tsbulk_frames.streams import iter_timeseries, read_arrow
     from tsbulk_frames.writer import resume_import, write_import_files, write_timeseries
 
 __all__ = [
@@ -155,10 +156,11 @@ _HOMES = {
     "model": ("Series", "TimeRange", "TwinType"),
     "operations": ("BulkImportOperationsClient", "ReadOperationsClient"),
     "plan": ("plan_import",),
-    "reader": ("iter_timeseries", "read_arrow", "read_timeseries"),
+    "reader": ("read_timeseries",),
     "report": ("ImportReport",),
     "sandbox": ("Sandbox",),
     "staging": ("ImportFile",),
+    "streams": ("iter_timeseries", "read_arrow"),
     "writer": ("resume_import", "write_import_files", "write_timeseries"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -95,6 +95,14 @@ class ReadRequest:
                 table = table.append_column(name, pa.nulls(table.num_rows))
         return table.select([TIME, *names])
 
+    def label(self, frame: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
+        """Say whose records these are: so many of each entity, one after the other."""
+        if self.several:
+            owner = pd.Index([series.entity for series in self.series]).repeat(counts)
+            frame.index = pd.MultiIndex.from_arrays([owner, frame.index], names=["entity", TIME])
+        frame.attrs.update(self.attrs)
+        return frame
+
 
 def _property_of(name: str) -> list[str]:
     """Name the property a quality code belongs to."""

@@ -75,6 +75,7 @@ FLOORS = {
     "run": 7.3,
     "pickup": 7.35,
     "reader": 7.5,
+    "streams": 7.5,
     "download": 7.6,
     "writer": 7.5,
     "demo": 8,
