@@ -64,10 +64,13 @@ def tsbulk_sandbox(
     import tsbulk_frames
 
     _keep_state_in(tmp_path / "tsbulk", monkeypatch)
+    missing = ""
     try:
         kind = tsbulk_frames.Sandbox
     except ModuleNotFoundError as error:
-        pytest.fail(str(error), pytrace=False)
+        missing = str(error)
+    if missing:  # told outside, without the chain of imports that led there
+        pytest.fail(missing, pytrace=False)
     settings = _settings(request.node)
     if "faults" in settings:
         settings["faults"] = _fresh_faults(settings["faults"])
