@@ -10,6 +10,7 @@ find out           `list_assets`, `describe`
 read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
 plan               `plan_import`
 write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
+analyse            `mask_quality`, `to_grid`, `compare_frames`
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
 handle errors      `errors`: everything is a `TsBulkError`
@@ -42,9 +43,11 @@ from tsbulk_frames.errors import (
 )
 
 if TYPE_CHECKING:
+    from tsbulk_frames.analysis import mask_quality, to_grid
     from tsbulk_frames.assets import AssetsClient
     from tsbulk_frames.auth import AppCredentials, TenantCredentials, UserToken
     from tsbulk_frames.cache import CacheInfo, cache_info, clear_cache
+    from tsbulk_frames.compare import compare_frames
     from tsbulk_frames.config import RestClientConfig
     from tsbulk_frames.connection import Connection, connect
     from tsbulk_frames.discovery import describe, list_assets
@@ -117,25 +120,30 @@ __all__ = [
     "UserToken",
     "cache_info",
     "clear_cache",
+    "compare_frames",
     "connect",
     "describe",
     "download_parquet",
     "errors",
     "iter_timeseries",
     "list_assets",
+    "mask_quality",
     "plan_import",
     "read_arrow",
     "read_timeseries",
     "resume_import",
+    "to_grid",
     "wait_for_jobs",
     "write_import_files",
     "write_timeseries",
 ]
 
 _HOMES = {
+    "analysis": ("mask_quality", "to_grid"),
     "assets": ("AssetsClient",),
     "auth": ("AppCredentials", "TenantCredentials", "UserToken"),
     "cache": ("CacheInfo", "cache_info", "clear_cache"),
+    "compare": ("compare_frames",),
     "config": ("RestClientConfig",),
     "discovery": ("describe", "list_assets"),
     "download": ("DownloadInfo", "download_parquet"),
