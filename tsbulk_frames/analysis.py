@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsbulk_frames._grid import mean_cells, next_point, point_before, points_linear, rows_before
-from tsbulk_frames._instants import Rows, instants_of, with_values
+from tsbulk_frames._instants import Rows, instants_of, present, with_values
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, Moment, is_quality_code, parse_moment
 

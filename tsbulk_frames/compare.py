@@ -125,7 +125,7 @@ def _in_column(name: object, expected: pd.DataFrame, actual: pd.DataFrame, mine:
     there = actual[name].iloc[others] if name in actual.columns else None
     none = np.zeros(len(mine), bool)
     has = none if here is None else present(here)
-    came = none if there is None else tpresent(here)
+    came = none if there is None else present(there)
     both = np.flatnonzero(has & came)
     unequal = both[:0]
     if len(both) and here is not None and there is not None:
