@@ -12,6 +12,7 @@ from tsbulk_frames.auth import AppCredentials, Credentials, TenantCredentials, U
 from tsbulk_frames.cache import CacheSetting, ReadCache, open_cache
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError
+from tsbulk_frames.gate import Gate
 from tsbulk_frames.operations import AssetsClient, BulkImportOperationsClient, FileServiceClient, ReadOperationsClient
 from tsbulk_frames.transport import Transport
 
@@ -51,6 +52,7 @@ class Connection:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        gate: Gate | None = None,
     ) -> None:
         if not isinstance(config, RestClientConfig):
             raise ConfigError(f"config={config!r} is a {type(config).__name__}; give a tsb.RestClientConfig(...)")
@@ -62,7 +64,7 @@ class Connection:
         self.config = config
         self._credentials = credentials
         self._cache = open_cache(cache, config.host_url, credentials)
-        self._transport = Transport(config, credentials, clock=monotonic, sleep=sleep)
+        self._transport = Transport(config, credentials, clock=monotonic, sleep=sleep, gate=gate)
         self.reads = ReadOperationsClient(transport=self._transport)
         self.imports = BulkImportOperationsClient(transport=self._transport)
         self.files = FileServiceClient(transport=self._transport)

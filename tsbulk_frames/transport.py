@@ -50,7 +50,7 @@ from tsbulk_frames.call import Call
 from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.errors import ConfigError, ServiceError, TransportError
 from tsbulk_frames.failures import drop_frames, innermost
-from tsbulk_frames.gate import Circuit, gate_to
+from tsbulk_frames.gate import Circuit, Gate, gate_to
 from tsbulk_frames.retry import Failure, Retry, repeat
 from tsbulk_frames.session import (
     UNUSABLE,
@@ -93,6 +93,8 @@ class Transport:
         Monotonic seconds, pause, seconds since the epoch.
     session_factory : callable
         Builds the ``requests.Session``.
+    gate : Gate, optional
+        What its requests pass. Default: the one all connections of this process to the gateway share.
 
     Raises
     ------
@@ -122,6 +124,7 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
         wall_clock: Callable[[], float] = time.time,
         session_factory: Callable[[], requests.Session] = requests.Session,
+        gate: Gate | None = None,
     ) -> None:
         self.config = config
         self._credentials = credentials
@@ -129,7 +132,7 @@ class Transport:
         self._sleep = sleep
         self._wall_clock = wall_clock
         self._draw = random.SystemRandom().uniform
-        self._gate = gate_to(config.host_url, config.max_connections, clock)
+        self._gate = gate or gate_to(config.host_url, config.max_connections, clock)
         self._throttle = self._gate.throttle
         self._secrets = secrets_of(credentials)
         self._tokens = None if isinstance(credentials, UserToken) else TokenCache(self._fetch_token, clock=clock)
