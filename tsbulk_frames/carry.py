@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import AuthError, ConfigError, JobError, NotFoundError, TsBulkError
+from tsbulk_frames.errors import AuthError, ConfigError, JobError, JobTimeout, NotFoundError, TsBulkError
 from tsbulk_frames.importjob import await_jobs, delete_import_file, start_import_job, upload_import_file
 from tsbulk_frames.ledger import Entry, FileEntry
 from tsbulk_frames.look import Extent, extent_of, holds
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.messages import ImportJob
 from tsbulk_frames.model import Series
+from tsbulk_frames.progress import PartitionBoard
 from tsbulk_frames.report import heard, job_error
 from tsbulk_frames.stop import Stop
 
@@ -60,8 +61,8 @@ class Carrier:
         Seconds to wait for a job once it was started.
     settle_timeout : float
         Seconds after its POST during which a job nobody answered for is looked for, before it is started again.
-    advance : callable
-        Called with the bytes of each partition whose job was started.
+    board : PartitionBoard
+        Told of each partition how far it is.
     stop : Stop
         Ends all work when thrown.
 
@@ -79,7 +80,7 @@ class Carrier:
         workers: int,
         timeout: float | None,
         settle_timeout: float,
-        advance: Callable[[int], None],
+        board: PartitionBoard,
         stop: Stop,
     ) -> None:
         self.hopeless: TsBulkError | None = None
@@ -88,7 +89,7 @@ class Carrier:
         self._manifest = manifest
         self._timeout = timeout
         self._settle_timeout = settle_timeout
-        self._advance = advance
+        self._board = board
         self._stop = stop
         self._slots = threading.BoundedSemaphore(workers)
         self._parts = min(workers, 3)
@@ -109,10 +110,20 @@ class Carrier:
             The run was stopped.
         """
         with self._stop.over():
-            started = None if entry.state == "done" else self._imported(entry, wait)
-            if started is None:
-                self._verify(entry)
-                self._clean_up(entry)
+            try:
+                started = None if entry.state == "done" else self._imported(entry, wait)
+                if started is None:
+                    self._verify(entry)
+                    self._board.put(entry.name, "done")
+                    self._clean_up(entry)
+            except FailedError:
+                self._board.put(entry.name, "failed")
+                raise
+            except JobTimeout:  # it goes on
+                raise
+            except TsBulkError:
+                self._board.put(entry.name, "unknown")
+                raise
         return started
 
     def unlink(self, files: Iterable[FileEntry]) -> None:
@@ -162,6 +173,7 @@ class Carrier:
         def changed(_: str, job: ImportJob) -> None:
             self._check_stop()
             self._manifest.answered(entry.name, job)
+            self._board.job(entry.name, job.status)
 
         turn = self._waiting[entry.name] = threading.Event()
         try:
@@ -190,6 +202,7 @@ class Carrier:
                 self._check_stop()
                 if self.hopeless is not None:
                     raise self.hopeless
+                self._board.put(entry.name, "uploading")
                 for number, one in enumerate(entry.files):
                     self._manifest.uploading(entry.name, number)
                     stored = upload_import_file(
@@ -202,6 +215,7 @@ class Carrier:
                 files = [one.file for one in entry.files]
                 job = start_import_job(self._connection, self._series, files, [one.remote for one in entry.files])
                 self._manifest.answered(entry.name, job)
+                self._board.job(entry.name, job.status)
         except ConfigError:  # the manifest cannot be written: what it says last is true
             raise
         except TsBulkError as error:
@@ -213,7 +227,7 @@ class Carrier:
             if maybe:
                 raise
             raise FailedError(error) from error
-        self._advance(entry.bytes)
+        self._board.sent(entry.bytes)
         return replace(entry, state="running", job_id=job.id), job
 
     def _judge(self, entry: Entry, job: ImportJob) -> None:

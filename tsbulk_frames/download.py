@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from tsbulk_frames.errors import FrameError
 from tsbulk_frames.kinds import EXACT, TIME_TYPE, arrange, floats_hold, missing, widen
 from tsbulk_frames.model import NS_PER_DAY, TIME, Inclusive, Moment, Series, TimeRange, format_time
 from tsbulk_frames.paging import times_of
-from tsbulk_frames.progress import Progress, check_progress, meter
+from tsbulk_frames.progress import Meter, Progress, check_progress, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_read, check_workers, stream_tables
 from tsbulk_frames.schema import Types, conform, types_of
 
@@ -130,20 +131,29 @@ def download_parquet(
     written: list[Path] = []
     rows = skipped = 0
     types = types_of(read, con)
-    with meter(progress, f"download {property_set}", unit="B") as advance:
-        for series in read.series:
-            gaps = state.missing(series.entity, read.range)
-            skipped += gaps != [read.range]
-            for span in gaps:
+    gaps = {series: state.missing(series.entity, read.range) for series in read.series}
+    before, total = 0, sum(span.stop_ns - span.start_ns for spans in gaps.values() for span in spans)
+    with meter(progress, f"download {property_set}", unit="B", total=total) as told:
+        for series, spans in gaps.items():
+            skipped += spans != [read.range]
+            for span in spans:
                 one = replace(read, series=(series,), range=span)
-                stream = stream_tables(one, con, workers=workers, advance=advance)
+                reach = partial(_reach, told, before)
+                stream = stream_tables(one, con, workers=workers, advance=told.advance, reach=reach)
                 for path, count in _write_days(state, series, span, _shaped(one, types, stream)):
                     written.append(path)
                     rows += count
+                    told.tell(rows=rows, files=len(written))
+                before += span.stop_ns - span.start_ns
     if types is None:
         _agree(state.directory)
     sizes = sum(path.stat().st_size for path in written)
     return DownloadInfo(state.directory, tuple(written), rows, sizes, skipped)
+
+
+def _reach(told: Meter, before_ns: int, covered_ns: int, through: int, known: int) -> None:
+    """Note how far it is, over all ranges that are missing."""
+    told.reach(before_ns + covered_ns, through, known)
 
 
 def _shaped(read: ReadRequest, types: Types | None, stream: Iterator[tuple[int, pa.Table]]) -> Iterator[pa.Table]:

@@ -86,6 +86,9 @@ class Fetch:
         True: a source that fails is left out from then on, and its error kept. False: the first error stops all.
     on_page : callable, optional
         Called with the bytes of each page as it arrives, from a worker's thread.
+    on_reach : callable, optional
+        Called after each page, from a worker's thread: with the nanoseconds that all pages so far cover, and how many
+        windows are through, of how many there are by now.
 
     Attributes
     ----------
@@ -106,6 +109,7 @@ class Fetch:
         bounded: bool = False,
         collect: bool = False,
         on_page: Callable[[int], None] | None = None,
+        on_reach: Callable[[int, int, int], None] | None = None,
     ) -> None:
         self._sources = sources
         self._workers = workers
@@ -115,6 +119,8 @@ class Fetch:
         self._collect = collect
         self.errors: dict[int, TsBulkError] = {}
         self._on_page = on_page
+        self._on_reach = on_reach
+        self._covered_ns = self._through = 0
         self._changed = threading.Condition()
         self._line = [
             _Window(number, Chain(window), window.start_ns)
@@ -122,6 +128,7 @@ class Fetch:
             for window in source.windows
         ]
         heapq.heapify(self._line)  # by (source, start): the order of the results
+        self._known = len(self._line)
         self._ready: list[tuple[int, _Window]] = [(0, window) for window in self._line]
         heapq.heapify(self._ready)
         self._busy = 0
@@ -198,6 +205,9 @@ class Fetch:
                 with self._changed:
                     self._accept(window, page)
                     self._changed.notify_all()
+                    reached = self._covered_ns, self._through, self._known
+                if self._on_reach is not None:
+                    self._on_reach(*reached)
                 del page  # else an idle worker holds the last one
             except BaseException as error:  # noqa: BLE001  (handed to the consumer, who raises it)
                 with self._changed:
@@ -241,7 +251,10 @@ class Fetch:
         began = window.chain.rest.start_ns
         if window.chain.pages == 0:
             began = max(began, first_time(page) or began)
+        before_ns, stop_ns = window.chain.rest.start_ns, window.chain.window.stop_ns
         more = window.chain.advance(page)
+        self._covered_ns += max(0, (min(window.chain.rest.start_ns, stop_ns) if more else stop_ns) - before_ns)
+        self._through += not more
         self._busy -= 1
         if window.source in self.errors:
             return
@@ -277,6 +290,7 @@ class Fetch:
         piece_ns = window.page_ns * max(2, 2 * _GROUP_BYTES // window.page_bytes)
         mine, *others = split_rest(rest, pieces, piece_ns)
         window.chain.window = TimeRange(window.chain.window.start_ns, mine.stop_ns)
+        self._known += len(others)
         for other in others:
             fresh = _Window(window.source, Chain(other), other.start_ns)
             heapq.heappush(self._line, fresh)

@@ -1,18 +1,33 @@
-"""One way to tell how far a long call is: silence, a bar, or the caller's own function; floor 5."""
+"""One way to tell how far a long call is: silence, a bar, or the caller's own function; floor 5.
+
+A bar (tqdm) goes to the terminal, or into the notebook; where standard error is neither, as in a cron job's log, there
+is none.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tsbulk_frames._text import as_size, in_line
 from tsbulk_frames.errors import ConfigError
 
-__all__ = ["Progress", "check_progress", "meter"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Meter", "PartitionBoard", "Progress", "check_progress", "counted", "meter"]
 
 Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
+_REDRAW_SECONDS = 0.1
+_LONGEST_LABEL = 32
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+_FORMAT_WITHOUT_END = "{desc}: [{elapsed}{postfix}]"
 
 
 def check_progress(progress: Progress) -> None:
@@ -27,9 +42,101 @@ def check_progress(progress: Progress) -> None:
         raise ConfigError(f"progress={progress!r} is not known; accepted are None, True, False or a function")
 
 
+class Meter:
+    """Takes note of how far a call is, from any thread. This one keeps it to itself."""
+
+    def advance(self, amount: int) -> None:
+        """Note a further amount done: what a caller's own function is called with."""
+
+    def tell(self, *, at: float | None = None, **counts: int | tuple[int, int]) -> None:
+        """Note how things stand now.
+
+        Parameters
+        ----------
+        at : float, optional
+            Where the bar stands on its way to the meter's `total`. Until it is told: the amount.
+        **counts : int or (int, int)
+            What is shown beside the bar by its name (``rows=86_400``, ``windows=(3, 12)``, ``in_progress=2``), from
+            now on; a 0 is not shown.
+        """
+
+    def reach(self, covered_ns: int, through: int, known: int) -> None:
+        """Note how much of a range has been read, and in how many of its windows."""
+        self.tell(at=covered_ns, windows=(through, known))
+
+
+class _Told(Meter):
+    """Passes amounts on to the caller's function, one at a time."""
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        self._told = told
+        self._lock = threading.Lock()
+
+    def advance(self, amount: int) -> None:
+        """Call the function."""
+        with self._lock:
+            self._told(amount)
+
+
+class _Bar(Meter):
+    """Keeps a tqdm bar up to date; redrawn at most ten times a second, however often it is told something."""
+
+    def __init__(self, bar: Any, unit: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._bar = bar
+        self._unit = unit
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._drawn = monotonic()
+        self._amount = 0
+        self._at: float | None = None
+        self._counts: dict[str, int | tuple[int, int]] = {}
+
+    def advance(self, amount: int) -> None:
+        """Add to the amount."""
+        with self._lock:
+            self._amount += amount
+            self._draw_soon()
+
+    def tell(self, *, at: float | None = None, **counts: int | tuple[int, int]) -> None:
+        """Take over what is told."""
+        with self._lock:
+            if at is not None:
+                self._at = max(at, self._at or 0)  # threads overtake one another
+            self._counts.update(counts)
+            self._draw_soon()
+
+    def draw(self) -> None:
+        """Show how things stand now."""
+        with self._lock:
+            self._draw()
+
+    def _draw_soon(self) -> None:
+        """Draw, unless that was done a moment ago (lock held)."""
+        if self._monotonic() - self._drawn >= _REDRAW_SECONDS:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Bring the bar up to date (lock held)."""
+        self._drawn = self._monotonic()
+        self._bar.set_postfix_str(self._words(), refresh=False)
+        stands = self._amount if self._at is None else self._at
+        self._bar.update(max(0, stands - self._bar.n))
+
+    def _words(self) -> str:
+        """Say what stands beside the bar."""
+        words = []
+        if self._amount:
+            words.append(as_size(self._amount) if self._unit == "B" else f"{self._amount:,} {self._unit}")
+        for name, count in self._counts.items():
+            if count:
+                shown = f"{count[0]:,}/{count[1]:,}" if isinstance(count, tuple) else f"{count:,}"
+                words.append(f"{shown} {name.replace('_', ' ')}")
+        return ", ".join(words)
+
+
 @contextmanager
-def meter(progress: Progress, label: str, *, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Open a meter; yields the function to call with each further amount done, from any thread.
+def meter(progress: Progress, label: str, *, unit: str, total: float | None = None, done: float = 0) -> Iterator[Meter]:
+    """Open a meter, to be told how far the call is.
 
     Parameters
     ----------
@@ -38,44 +145,131 @@ def meter(progress: Progress, label: str, *, unit: str, total: int | None = None
     label : str
         What is going on.
     unit : str
-        What is counted (``"B"`` is scaled to kB, MB, …).
-    total : int, optional
-        The amount at the end, where it is known.
+        What the amounts are (``"B"`` is shown as kB, MB, …).
+    total : float, optional
+        Where the bar ends, if that is known: then it shows the share, and how long the rest takes.
+    done : float
+        Where it stands at the beginning.
 
     Yields
     ------
-    callable
-        ``advance(amount)``.
+    Meter
+        To be told from any thread.
 
     Raises
     ------
     ConfigError
         ``progress=True`` without tqdm installed, or something that is no progress.
     """
-    if progress is None or progress is False:
-        yield lambda amount: None
+    check_progress(progress)
+    if progress is None or isinstance(progress, bool):
+        bar = _open_bar(label, total, done) if progress else None
+        if bar is None:
+            yield Meter()
+            return
+        told = _Bar(bar, unit)
+        try:
+            yield told
+        finally:
+            told.draw()
+            bar.close()
         return
-    lock = threading.Lock()
-    if progress is not True:
-        check_progress(progress)
-        told = progress
+    yield _Told(progress)
 
-        def tell(amount: int) -> None:
-            with lock:
-                told(amount)
 
-        yield tell
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
+def _open_bar(label: str, total: float | None, done: float) -> Any | None:
+    """Open a tqdm bar; None where nobody would see it.
+
+    Raises
+    ------
+    ConfigError
+        There is no tqdm.
+    """
+    if importlib.util.find_spec("tqdm") is None:
         raise ConfigError(
             'progress=True needs tqdm, which is not installed; run: pip install "tsbulk-frames[progress]"'
-        ) from None
-    with tqdm(desc=label, unit=unit, unit_scale=unit == "B", total=total) as bar:
+        )
+    notebook = _in_notebook()
+    if not notebook and (sys.stderr is None or not sys.stderr.isatty()):
+        return None
+    file = sys.stderr
+    if notebook and importlib.util.find_spec("ipywidgets") is None:
+        from tqdm.std import tqdm  # tqdm.auto would warn that there are no widgets
 
-        def advance(amount: int) -> None:
-            with lock:
-                bar.update(amount)
+        file = sys.stdout  # as the widget does: what stands in standard error looks like a failure there
+    else:
+        from tqdm.auto import tqdm
+    label = in_line(label)
+    return tqdm(
+        desc=label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…",
+        total=total,
+        initial=done,
+        bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
+        file=file,
+        dynamic_ncols=True,
+        mininterval=0,
+        miniters=0,
+    )
 
-        yield advance
+
+def counted(stream: Iterator[tuple[int, pa.Table]], told: Meter) -> Iterator[tuple[int, pa.Table]]:
+    """Pass tables on, and tell of their records."""
+    rows = 0
+    for number, table in stream:
+        rows += table.num_rows
+        told.tell(rows=rows)
+        yield number, table
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+class PartitionBoard:
+    """What has become of each partition of an import, told to a meter; for use by many threads.
+
+    Parameters
+    ----------
+    told : Meter
+        Its bar stands at the number of partitions that are through.
+    total : int, optional
+        Partitions in all, where that is known.
+    done : iterable of str
+        Those that are through already.
+    """
+
+    _THROUGH = ("done", "failed", "unknown")
+    _STATES = ("uploading", "submitted", "in_progress", *_THROUGH)
+
+    def __init__(self, told: Meter, total: int | None = None, done: Iterable[str] = ()) -> None:
+        self._told = told
+        self._total = total
+        self._lock = threading.Lock()
+        self._states = dict.fromkeys(done, "done")
+        self._counts = dict.fromkeys(self._STATES, 0) | {"done": len(self._states)}
+
+    def sent(self, size: int) -> None:
+        """Note the bytes of a partition whose job was started."""
+        self._told.advance(size)
+
+    def job(self, partition: str, status: str) -> None:
+        """Note what the service says of a partition's job; of one that has ended what it means is said by `put`."""
+        if status in ("SUBMITTED", "IN_PROGRESS"):
+            self.put(partition, status.lower())
+
+    def put(self, partition: str, state: str) -> None:
+        """Note how far a partition is: uploading, submitted, in_progress, done, failed or unknown."""
+        with self._lock:
+            old = self._states.get(partition)
+            if old == state:
+                return
+            if old is not None:
+                self._counts[old] -= 1
+            self._states[partition] = state
+            self._counts[state] += 1
+            through = sum(self._counts[name] for name in self._THROUGH)
+            counts, known = dict(self._counts), self._total or len(self._states)
+        self._told.tell(at=through, partitions=(through, known), **counts)

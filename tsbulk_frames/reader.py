@@ -19,7 +19,7 @@ from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import NS_PER_SECOND, Inclusive, Moment
-from tsbulk_frames.progress import Progress, meter
+from tsbulk_frames.progress import Progress, counted, meter
 from tsbulk_frames.request import Quality, check_look, check_read, check_workers, stream_tables
 
 __all__ = ["read_timeseries"]
@@ -79,7 +79,8 @@ def read_timeseries(
     max_workers : int, optional
         Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
-        True: a progress bar (tqdm). A function: called with the bytes of each page.
+        True: a progress bar (tqdm) in a terminal or a notebook, nothing elsewhere: bytes, records, windows, and how
+        long the rest takes, by the share of the range that is read. A function: called with the bytes of each page.
     connection : Connection, optional
         Default: the one made from the environment.
 
@@ -137,8 +138,11 @@ def read_timeseries(
     missing = [number for number, some in enumerate(parts) if not some]
     if missing:
         rest = replace(read, series=tuple(read.series[number] for number in missing))
-        with meter(progress, f"read {property_set}", unit="B") as advance:
-            for at, table in stream_tables(rest, con, workers=workers, advance=advance, bounded=False, errors=failed):
+        with meter(progress, f"read {property_set}", unit="B", total=rest.length_ns) as told:
+            stream = stream_tables(
+                rest, con, workers=workers, advance=told.advance, bounded=False, errors=failed, reach=told.reach
+            )
+            for at, table in counted(stream, told):
                 parts[missing[at]].append(table)
     failed = None if failed is None else {missing[at]: error for at, error in failed.items()}
     for number in failed or ():

@@ -60,6 +60,11 @@ class ReadRequest:
     quality: Quality
     attrs: dict[str, object]
 
+    @property
+    def length_ns(self) -> int | None:
+        """Nanoseconds to be read, all series together; None where only the first records are wanted."""
+        return len(self.series) * (self.range.stop_ns - self.range.start_ns) if self.limit is None else None
+
     def source(self, series: Series, connection: Connection, stop: Stop, pieces: int) -> Source:
         """Say how to ask for the pages of one series, and how many windows to begin with."""
 

@@ -25,7 +25,7 @@ from tsbulk_frames.look import Extent
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.model import Series
 from tsbulk_frames.partition import STAGING_BYTES
-from tsbulk_frames.progress import Progress, meter
+from tsbulk_frames.progress import PartitionBoard, Progress, meter
 from tsbulk_frames.report import ImportReport, PartitionReport
 from tsbulk_frames.spool import Origin, disk_error
 from tsbulk_frames.staging import StagedPartition, stage
@@ -86,19 +86,22 @@ def run_import(
     header = manifest.header
     series = Series(header.entity, header.property_set)
     known = manifest.entries()
-    total = sum(entry.bytes for entry in known if entry.state not in SENT)
+    origin = Origin.from_json(header.source)
+    total = len(known) if manifest.complete or origin.kind != "stream" else None
+    before = [entry.name for entry in known if entry.state == "done"]
     stop = Stop()
-    with meter(progress, f"write {series}", unit="B", total=total or None) as advance:
+    with meter(progress, f"write {series}", unit="B", total=total, done=len(before)) as told:
+        board = PartitionBoard(told, total, before)
         carrier = Carrier(
             connection,
             manifest,
             workers=workers,
             timeout=timeout,
             settle_timeout=settle_timeout,
-            advance=advance,
+            board=board,
             stop=stop,
         )
-        keep_failed = Origin.from_json(header.source).kind == "stream"
+        keep_failed = origin.kind == "stream"
         with _Run(carrier, manifest, known, stop, wait=wait, timeout=timeout, keep_failed=keep_failed) as run:
             for entry in ready:
                 run.carry(entry)

@@ -15,7 +15,7 @@ from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import Inclusive, Moment
-from tsbulk_frames.progress import Progress, meter
+from tsbulk_frames.progress import Progress, counted, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
 from tsbulk_frames.schema import Types, conform, types_of
 
@@ -213,8 +213,9 @@ def _typed_stream(
     known = types_of(read, connection)
 
     def tables() -> Iterator[tuple[int, pa.Table]]:
-        with meter(progress, f"read {read.series[0].property_set}", unit="B") as advance:
-            yield from stream_tables(read, connection, workers=workers, advance=advance)
+        with meter(progress, f"read {read.series[0].property_set}", unit="B", total=read.length_ns) as told:
+            stream = stream_tables(read, connection, workers=workers, advance=told.advance, reach=told.reach)
+            yield from counted(stream, told)
 
     stream = tables()
     head: list[tuple[int, pa.Table]] = []
