@@ -1,8 +1,9 @@
-"""What the asset says of itself before data is written to it: its kind, and the variables of the aspect; floor 6.1."""
+"""What assets say of themselves before data is read or written: kind, and variables of an aspect; floor 6.1."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tsbulk_frames._cells import AT_FAULT, Mask, Tell, offence
-from tsbulk_frames.assets import Variable
+from tsbulk_frames.assetmodel import Aspect, Variable
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import FrameError, NotFoundError
+from tsbulk_frames.errors import FrameError, NotFoundError, TsBulkError
 from tsbulk_frames.kinds import EXACT, Column, exact_values
 from tsbulk_frames.model import QC_SUFFIX, TIME, Series, TwinType, is_quality_code
 from tsbulk_frames.paging import times_of
+from tsbulk_frames.stop import Stop
 
-__all__ = ["Target", "ask_target", "check_variables"]
+__all__ = ["AspectQuestion", "Target", "ask_aspect", "ask_target", "check_variables"]
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,97 @@ def ask_target(series: Series, connection: Connection) -> Target:
     Source: ``GET /api/assetmanagement/v3/assets/{id}`` and ``…/assets/{id}/aspects``.
     """
     asset = connection.assets.get_asset(series.entity)
-    aspects = {aspect.name: aspect for aspect in connection.assets.get_aspects(series.entity)}
+    return Target(asset.twin_type, ask_aspect(series, connection).variables)
+
+
+def ask_aspect(series: Series, connection: Connection, stop: Stop | None = None) -> Aspect:
+    """Ask the asset for one of its aspects.
+
+    Raises
+    ------
+    NotFoundError
+        No such asset, or it has no such aspect.
+
+    Notes
+    -----
+    Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
+    """
+    aspects = {aspect.name: aspect for aspect in connection.assets.get_aspects(series.entity, stop=stop)}
     if series.property_set not in aspects:
         raise NotFoundError(
             f"asset {series.entity!r} has no aspect {series.property_set!r}; "
             f"it has {', '.join(sorted(aspects)) or 'none'}",
             status=404,
         )
-    return Target(asset.twin_type, aspects[series.property_set].variables)
+    return aspects[series.property_set]
+
+
+class AspectQuestion:
+    """The aspects of some series, asked for while something else is done; a context manager, whose end ends the asking.
+
+    Parameters
+    ----------
+    series : sequence of Series
+        Each is asked once.
+    connection : Connection
+        Where.
+    on_failure : callable, optional
+        Called, by another thread, as soon as one cannot be had.
+    """
+
+    def __init__(
+        self, series: Sequence[Series], connection: Connection, on_failure: Callable[[], None] | None = None
+    ) -> None:
+        self._stop = Stop()
+        self._on_failure = on_failure
+        self._failure: TsBulkError | None = None
+        workers = min(connection.config.max_workers, len(series))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="tsbulk-aspects")
+        self._asked = [self._pool.submit(self._ask, one, connection) for one in series]
+
+    def __enter__(self) -> AspectQuestion:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.now()
+        self._pool.shutdown(cancel_futures=True)
+
+    def answers(self) -> list[Aspect | TsBulkError]:
+        """Wait for all answers, in the order of the series: the aspect, or why it cannot be had."""
+        return [one.result() for one in self._asked]
+
+    def aspects(self) -> list[Aspect]:
+        """Wait for all aspects.
+
+        Raises
+        ------
+        NotFoundError
+            No such asset, or it has no such aspect.
+        ServiceError, TransportError, ProtocolError
+            See `AssetsClient.get_aspects`.
+        """
+        found = []
+        for one in self._asked:
+            answer = one.result()
+            if not isinstance(answer, Aspect):
+                raise answer
+            found.append(answer)
+        return found
+
+    @property
+    def failure(self) -> TsBulkError | None:
+        """The first failure there is so far; waits for nothing."""
+        return self._failure
+
+    def _ask(self, series: Series, connection: Connection) -> Aspect | TsBulkError:
+        """Ask for one aspect, in a thread of the pool."""
+        try:
+            return ask_aspect(series, connection, self._stop)
+        except TsBulkError as error:
+            self._failure = self._failure or error
+            if self._on_failure is not None and not self._stop.asked:
+                self._on_failure()
+            return error
 
 
 def check_variables(table: pa.Table, variables: Sequence[Variable], tell: Tell) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import tzinfo
 from typing import Literal
@@ -13,14 +14,18 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
+from tsbulk_frames.aspect import AspectQuestion
+from tsbulk_frames.assetmodel import Aspect
 from tsbulk_frames.cache import CacheSetting
 from tsbulk_frames.codec import unify
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import NS_PER_SECOND, Inclusive, Moment
+from tsbulk_frames.notes import Notes, notes_of
 from tsbulk_frames.progress import Progress, counted, meter
-from tsbulk_frames.request import Quality, check_look, check_read, check_workers, stream_tables
+from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
+from tsbulk_frames.stop import Stop
 
 __all__ = ["read_timeseries"]
 
@@ -39,6 +44,7 @@ def read_timeseries(
     dtype_backend: Backend | None = None,
     errors: Literal["raise", "collect"] = "raise",
     cache: CacheSetting = None,
+    describe: bool = False,
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
@@ -76,6 +82,9 @@ def read_timeseries(
     cache : bool or path, optional
         Keep what is read on this machine, and give it again without a request, see `connect`. Default: what the
         connection was opened with. Not used with `limit`.
+    describe : bool
+        Also ask the asset model, once for each entity and while the records are read, and put what it says into
+        ``attrs``; this is asked anew where the records themselves come from the cache.
     max_workers : int, optional
         Requests under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
@@ -91,12 +100,18 @@ def read_timeseries(
         converted. Types follow the table in `tsbulk_frames.kinds`. ``attrs`` hold ``entity``, ``property_set``,
         ``range`` and ``inclusive``. No records: 0 rows, the same index type.
 
+        With `describe`, ``attrs`` also hold ``units`` and ``descriptions``, dicts by property of what is known;
+        and ``description``, that of the aspect. Of several entities these tell what all of them agree on; where they
+        do not, ``units_by_entity`` and ``descriptions_by_entity`` hold a dict by entity for each such property, and
+        ``description`` is None. All of it survives ``to_parquet``, and is ignored by the writers.
+
     Raises
     ------
     FrameError
         The range, the selection or another argument cannot be used; nothing was sent.
     NotFoundError
-        The asset or aspect does not exist.
+        The asset or aspect does not exist. With `describe`, any error of the asset model is raised as soon as it is
+        known, and ends the reading; ``errors="collect"`` leaves its entity out.
     PageError
         Pages go backwards in time or in circles.
     DecodeError
@@ -123,7 +138,7 @@ def read_timeseries(
     [1.5, 2.5, 3.5]
     """
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
-    check_look(tz, dtype_backend)
+    check_look(tz, dtype_backend, describe)
     if errors not in ("raise", "collect"):
         raise FrameError(f"errors={errors!r} is not known; accepted are 'raise' and 'collect'")
     con = use_connection(connection)
@@ -136,27 +151,58 @@ def read_timeseries(
         if found is not None:
             parts[number].append(found)
     missing = [number for number, some in enumerate(parts) if not some]
-    if missing:
-        rest = replace(read, series=tuple(read.series[number] for number in missing))
-        with meter(progress, f"read {property_set}", unit="B", total=rest.length_ns) as told:
-            stream = stream_tables(
-                rest, con, workers=workers, advance=told.advance, bounded=False, errors=failed, reach=told.reach
-            )
-            for at, table in counted(stream, told):
-                parts[missing[at]].append(table)
-    failed = None if failed is None else {missing[at]: error for at, error in failed.items()}
+    stop = Stop()
+    asking = AspectQuestion(read.series, con, stop.now if failed is None else None) if describe else nullcontext()
+    with asking as question:
+        if missing:
+            rest = replace(read, series=tuple(read.series[number] for number in missing))
+            with meter(progress, f"read {property_set}", unit="B", total=rest.length_ns) as told:
+                stream = stream_tables(
+                    rest,
+                    con,
+                    workers=workers,
+                    advance=told.advance,
+                    bounded=False,
+                    errors=failed,
+                    stop=stop,
+                    reach=told.reach,
+                )
+                try:
+                    for at, table in counted(stream, told):
+                        parts[missing[at]].append(table)
+                except TsBulkError:
+                    if question is None or question.failure is None:
+                        raise
+                    raise question.failure from None
+        failed = None if failed is None else {missing[at]: error for at, error in failed.items()}
+        for number in missing:
+            if kept is not None and (not failed or number not in failed):
+                now_ns = int(con.clock() * NS_PER_SECOND)
+                kept.put(read.series[number], read.range, read.select, unify(parts[number]), now_ns=now_ns)
+        notes = None if question is None else _notes(read, question, failed)
     for number in failed or ():
         parts[number].clear()
-    for number in missing:
-        if kept is not None and (not failed or number not in failed):
-            now_ns = int(con.clock() * NS_PER_SECOND)
-            kept.put(read.series[number], read.range, read.select, unify(parts[number]), now_ns=now_ns)
     counts = [sum(table.num_rows for table in tables) for tables in parts]
     tables = [table for some in parts for table in some]
     parts.clear()
     shaped = [read.shape(tables)]
     tables.clear()
-    frame = read.label(to_frame(shaped.pop(), tz=tz, dtype_backend=dtype_backend), counts)
+    frame = read.label(to_frame(shaped.pop(), tz=tz, dtype_backend=dtype_backend), counts, notes)
     if failed is not None:
-        frame.attrs["errors"] = {read.series[number].entity: str(error) for number, error in failed.items()}
+        frame.attrs["errors"] = {read.series[number].entity: str(error) for number, error in sorted(failed.items())}
     return frame
+
+
+def _notes(read: ReadRequest, question: AspectQuestion, failed: dict[int, TsBulkError] | None) -> Notes:
+    """Gather what the asset model says; an entity it says nothing of has failed, where failures are collected."""
+    aspects = {}
+    for number, (series, answer) in enumerate(zip(read.series, question.answers(), strict=True)):
+        if isinstance(answer, Aspect):
+            aspects[series.entity] = answer
+        elif failed is None:
+            raise answer
+        else:
+            failed.setdefault(number, answer)
+    if failed:
+        aspects = {series.entity: aspects[series.entity] for n, series in enumerate(read.series) if n not in failed}
+    return notes_of(aspects, read.select)

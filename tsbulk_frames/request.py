@@ -32,6 +32,7 @@ from tsbulk_frames.model import (
     is_quality_code,
     parse_moment,
 )
+from tsbulk_frames.notes import Notes
 from tsbulk_frames.paging import Query, cut_range
 from tsbulk_frames.stop import Stop
 
@@ -100,12 +101,14 @@ class ReadRequest:
                 table = table.append_column(name, pa.nulls(table.num_rows))
         return table.select([TIME, *names])
 
-    def label(self, frame: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
-        """Say whose records these are: so many of each entity, one after the other."""
+    def label(self, frame: pd.DataFrame, counts: Sequence[int], notes: Notes | None = None) -> pd.DataFrame:
+        """Say whose records these are, so many of each entity one after the other, and what is known of them."""
         if self.several:
             owner = pd.Index([series.entity for series in self.series]).repeat(counts)
             frame.index = pd.MultiIndex.from_arrays([owner, frame.index], names=["entity", TIME])
         frame.attrs.update(self.attrs)
+        if notes is not None:
+            frame.attrs.update(notes.to_attrs())
         return frame
 
 
@@ -174,8 +177,10 @@ def check_entities(entity: str | Sequence[str]) -> tuple[bool, list[str]]:
     return not isinstance(entity, str), entities
 
 
-def check_look(tz: str | tzinfo, dtype_backend: Backend | None) -> None:
-    """Refuse a zone or back end that pandas does not know, before anything is sent."""
+def check_look(tz: str | tzinfo, dtype_backend: Backend | None, describe: bool = False) -> None:
+    """Refuse what a frame cannot look like, before anything is sent: a zone or back end that pandas does not know."""
+    if not isinstance(describe, bool):
+        raise FrameError(f"describe={describe!r} is not known; accepted are True and False")
     try:
         known = isinstance(tz, str | tzinfo) and pd.Timestamp(0, tz="UTC").tz_convert(tz) is not None
     except (KeyError, ValueError, OSError, IndexError, TypeError):  # zoneinfo's and pandas' ways to say so
@@ -205,6 +210,7 @@ def stream_tables(
     advance: Callable[[int], None],
     bounded: bool = True,
     errors: dict[int, TsBulkError] | None = None,
+    stop: Stop | None = None,
     reach: Callable[[int, int, int], None] | None = None,
 ) -> Iterator[tuple[int, pa.Table]]:
     """Fetch and decode what was asked; closing the generator ends all work at once.
@@ -223,6 +229,8 @@ def stream_tables(
         Whether a slow consumer slows the network down, see `tsbulk_frames.fetch.Fetch`.
     errors : dict, optional
         Filled with what failed, by number of the series, instead of raising it.
+    stop : Stop, optional
+        Ends all work when thrown by another thread.
     reach : callable, optional
         Without a limit: called with the nanoseconds covered, and the windows through and known.
 
@@ -231,7 +239,7 @@ def stream_tables(
     (int, pyarrow.Table)
         Number of the series, and records in time order.
     """
-    stop = Stop()
+    stop = Stop() if stop is None else stop
     # Far ahead of what is consumed, a window would only hold memory; with a limit nothing far ahead is wanted at all.
     pieces = 1 if bounded or request.limit is not None else math.ceil(workers / len(request.series))
     sources = [request.source(series, connection, stop, pieces) for series in request.series]

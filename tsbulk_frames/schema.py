@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tsbulk_frames.assets import Variable
+from tsbulk_frames.aspect import AspectQuestion
+from tsbulk_frames.assetmodel import Aspect, Variable
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import DecodeError, NotFoundError, ProtocolError, ServiceError
+from tsbulk_frames.errors import DecodeError, ProtocolError, ServiceError
 from tsbulk_frames.kinds import EXACT, TIME_TYPE, Column, arrange, floats_hold, missing, settle, widen
-from tsbulk_frames.model import QC_SUFFIX, TIME, Series, is_quality_code
+from tsbulk_frames.model import QC_SUFFIX, TIME, is_quality_code
+from tsbulk_frames.notes import Notes, notes_of
 from tsbulk_frames.request import ReadRequest
 
-__all__ = ["Types", "arrow_type", "conform", "types_of"]
+__all__ = ["Model", "Types", "arrow_type", "ask_model", "conform", "types_of"]
 
 Types: TypeAlias = dict[str, pa.DataType]
 """Arrow type of each column, in order, ``_time`` first."""
@@ -48,21 +52,84 @@ def types_of(read: ReadRequest, connection: Connection) -> Types | None:
     Returns
     -------
     dict or None
-        None: the asset model cannot be read with these credentials, or does not know the aspect.
+        None: the asset model cannot be read with these credentials, or does not know the aspect or a property.
 
     Notes
     -----
     Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
     """
-    found: dict[str, list[pa.DataType]] = {}
+    model = ask_model(read, connection)
+    return None if model is None else model.types
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the asset model says of what is to be read.
+
+    Attributes
+    ----------
+    types : dict or None
+        None: it does not know a property that was named.
+    notes : Notes
+        Units and descriptions.
+    """
+
+    types: Types | None
+    notes: Notes
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The types as a schema, with what is said of each column; None where there are no types."""
+        return None if self.types is None else self.notes.annotate(pa.schema(list(self.types.items())))
+
+
+def ask_model(read: ReadRequest, connection: Connection, *, needed: bool = False) -> Model | None:
+    """Ask the asset model once for each series, side by side.
+
+    Parameters
+    ----------
+    read : ReadRequest
+        Which series, and which of their properties.
+    connection : Connection
+        Where.
+    needed : bool
+        Raise why it cannot be had.
+
+    Returns
+    -------
+    Model or None
+        None: it cannot be read with these credentials, or does not know the aspect.
+
+    Raises
+    ------
+    NotFoundError, ServiceError, ProtocolError
+        If it is needed.
+    TransportError
+        In any case: then nothing can be read either.
+
+    Notes
+    -----
+    Source: ``GET /api/assetmanagement/v3/assets/{id}/aspects``.
+    """
     try:
-        for series in read.series:
-            for variable in _variables(series, connection):
-                found.setdefault(variable.name, []).append(arrow_type(variable))
-                if variable.quality_code:
-                    found.setdefault(variable.name + QC_SUFFIX, []).append(pa.int64())
+        with AspectQuestion(read.series, connection) as question:
+            aspects = question.aspects()
     except (ServiceError, ProtocolError):
+        if needed:
+            raise
         return None
+    by_entity = {series.entity: aspect for series, aspect in zip(read.series, aspects, strict=True)}
+    return Model(_types(read, aspects), notes_of(by_entity, read.select))
+
+
+def _types(read: ReadRequest, aspects: Sequence[Aspect]) -> Types | None:
+    """Types of the columns wanted: those that hold what each entity declares."""
+    found: dict[str, list[pa.DataType]] = {}
+    for aspect in aspects:
+        for variable in aspect.variables:
+            found.setdefault(variable.name, []).append(arrow_type(variable))
+            if variable.quality_code:
+                found.setdefault(variable.name + QC_SUFFIX, []).append(pa.int64())
     names = [name for name in arrange(found) if name != TIME]
     if read.select is not None:
         if not set(read.select) <= set(found):
@@ -70,19 +137,10 @@ def types_of(read: ReadRequest, connection: Connection) -> Types | None:
         names = [name for one in read.select for name in (one, one + QC_SUFFIX) if name in found]
     if read.quality == "drop":
         names = [name for name in names if not is_quality_code(name)]
-    one_value = {kind: pa.chunked_array([pa.array([None], kind)]) for kind in _TYPES.values()}
     return {TIME: TIME_TYPE} | {
-        name: found[name][0] if len(set(found[name])) == 1 else settle([one_value[kind] for kind in found[name]])
+        name: found[name][0] if len(set(found[name])) == 1 else settle([missing(1, kind) for kind in found[name]])
         for name in dict.fromkeys(names)
     }
-
-
-def _variables(series: Series, connection: Connection) -> tuple[Variable, ...]:
-    """Variables of one aspect."""
-    for aspect in connection.assets.get_aspects(series.entity):
-        if aspect.name == series.property_set:
-            return aspect.variables
-    raise NotFoundError(f"asset {series.entity!r} has no aspect {series.property_set!r}", status=404)
 
 
 def conform(table: pa.Table, types: Types) -> pa.Table:

@@ -15,9 +15,10 @@ from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import Inclusive, Moment
+from tsbulk_frames.notes import Notes
 from tsbulk_frames.progress import Progress, counted, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
-from tsbulk_frames.schema import Types, conform, types_of
+from tsbulk_frames.schema import ask_model, conform
 
 __all__ = ["iter_timeseries", "read_arrow"]
 
@@ -35,6 +36,7 @@ def iter_timeseries(
     quality: Quality = "columns",
     tz: str | tzinfo = "UTC",
     dtype_backend: Backend | None = None,
+    describe: bool = False,
     max_workers: int | None = None,
     progress: Progress = None,
     connection: Connection | None = None,
@@ -46,8 +48,8 @@ def iter_timeseries(
 
     Parameters
     ----------
-    entity, property_set, start, end, select, inclusive, limit, quality, tz, dtype_backend, max_workers, progress, \
-connection
+    entity, property_set, start, end, select, inclusive, limit, quality, tz, dtype_backend, describe, max_workers, \
+progress, connection
         As for `read_timeseries`. Several entities come one after the other.
     rows : int
         Most rows of a frame; all but the last have exactly so many.
@@ -66,7 +68,7 @@ connection
     DecodeError
         A value does not fit the data type its aspect declares.
     NotFoundError, PageError, AuthError, ThrottledError, ServiceError, TransportError
-        As for `read_timeseries`.
+        As for `read_timeseries`; with `describe`, also what the asset model answers, before any record is fetched.
 
     Notes
     -----
@@ -88,12 +90,12 @@ connection
     [2, 2, 1]
     """
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
-    check_look(tz, dtype_backend)
+    check_look(tz, dtype_backend, describe)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise FrameError(f"rows={rows!r} is not a count; give a positive int")
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
-    return _frames(read, con, workers, rows, tz, dtype_backend, progress)
+    return _frames(read, con, workers, rows, tz, dtype_backend, describe, progress)
 
 
 def _frames(
@@ -103,6 +105,7 @@ def _frames(
     rows: int,
     tz: str | tzinfo,
     dtype_backend: Backend | None,
+    describe: bool,
     progress: Progress,
 ) -> Iterator[pd.DataFrame]:
     """Gather tables until a frame is full."""
@@ -121,9 +124,9 @@ def _frames(
                 rest.append((number, table.slice(taken.num_rows)))
         held, size = rest, sum(table.num_rows for _, table in rest)
         frame = to_frame(pa.concat_tables(tables), tz=tz, dtype_backend=dtype_backend)
-        return read.label(frame, counts)
+        return read.label(frame, counts, notes if describe else None)
 
-    _, stream = _typed_stream(read, connection, workers, progress)
+    _, notes, stream = _typed_stream(read, connection, workers, progress, describe)
     for number, table in stream:
         held.append((number, table))
         size += table.num_rows
@@ -163,7 +166,9 @@ def read_arrow(
     pyarrow.RecordBatchReader
         ``_time`` is ``timestamp[ns, UTC]``, strictly increasing (within an entity). One schema for all batches, by
         the data types of the aspect: BOOLEAN bool, INT and LONG int64, DOUBLE float64, all others string; quality
-        codes int64, beside their property.
+        codes int64, beside their property. The metadata of a property's field holds ``unit`` and ``description``
+        where the asset model has them; of several entities that do not agree ``unit_by_entity`` and
+        ``description_by_entity``, a JSON object each.
 
     Raises
     ------
@@ -190,11 +195,9 @@ def read_arrow(
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
-    types, stream = _typed_stream(read, con, workers, progress)
-    fields = ([pa.field("entity", pa.string())] if read.several else []) + [
-        pa.field(name, kind) for name, kind in types.items()
-    ]
-    schema = pa.schema(fields)
+    schema, _, stream = _typed_stream(read, con, workers, progress)
+    if read.several:
+        schema = schema.insert(0, pa.field("entity", pa.string()))
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number, table in stream:
@@ -207,10 +210,11 @@ def read_arrow(
 
 
 def _typed_stream(
-    read: ReadRequest, connection: Connection, workers: int, progress: Progress
-) -> tuple[Types, Iterator[tuple[int, pa.Table]]]:
-    """Types of all columns, and tables that have exactly these."""
-    known = types_of(read, connection)
+    read: ReadRequest, connection: Connection, workers: int, progress: Progress, describe: bool = False
+) -> tuple[pa.Schema, Notes, Iterator[tuple[int, pa.Table]]]:
+    """Types of all columns, what is known of them, and tables that have exactly these types."""
+    model = ask_model(read, connection, needed=describe)
+    known = None if model is None else model.types
 
     def tables() -> Iterator[tuple[int, pa.Table]]:
         with meter(progress, f"read {read.series[0].property_set}", unit="B", total=read.length_ns) as told:
@@ -231,4 +235,5 @@ def _typed_stream(
         for number, table in stream:
             yield number, conform(table, types)
 
-    return types, typed()
+    notes = Notes() if model is None else model.notes
+    return notes.annotate(pa.schema(list(types.items()))), notes, typed()

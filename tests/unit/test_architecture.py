@@ -58,6 +58,7 @@ FLOORS = {
     "upload": 4.25,
     "files": 4.3,
     "assetmodel": 2.45,
+    "notes": 2.46,
     "assets": 4.3,
     "operations": 5,
     "cache": 5,
