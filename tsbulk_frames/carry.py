@@ -20,7 +20,7 @@ from tsbulk_frames.look import Extent, extent_of, holds
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.messages import ImportJob
 from tsbulk_frames.model import Series
-from tsbulk_frames.progress import PartitionBoard
+from tsbulk_frames.progress import Board
 from tsbulk_frames.report import heard, job_error
 from tsbulk_frames.stop import Stop
 
@@ -61,7 +61,7 @@ class Carrier:
         Seconds to wait for a job once it was started.
     settle_timeout : float
         Seconds after its POST during which a job nobody answered for is looked for, before it is started again.
-    board : PartitionBoard
+    board : Board
         Told of each partition how far it is.
     stop : Stop
         Ends all work when thrown.
@@ -80,7 +80,7 @@ class Carrier:
         workers: int,
         timeout: float | None,
         settle_timeout: float,
-        board: PartitionBoard,
+        board: Board,
         stop: Stop,
     ) -> None:
         self.hopeless: TsBulkError | None = None

@@ -22,11 +22,13 @@ from tsbulk_frames.messages import (
     RetrieveImportJobRequest,
 )
 from tsbulk_frames.model import Series
+from tsbulk_frames.progress import Board, Progress, check_progress, meter
 from tsbulk_frames.staging import ImportFile
 
 __all__ = ["await_jobs", "delete_import_file", "remote_path", "start_import_job", "upload_import_file", "wait_for_jobs"]
 
 _LISTING_PAUSES = (0.5, 1.0, 2.0, 4.0)
+_OUTCOMES = {"SUCCESS": "done", "ERROR": "failed"}
 _FIRST_POLL, _LONGEST_POLL, _POLL_GROWTH = 0.1, 15.0, 1.5
 
 
@@ -188,6 +190,7 @@ def wait_for_jobs(
     *,
     timeout: float | None = None,
     poll_interval: float | None = None,
+    progress: Progress = None,
     connection: Connection | None = None,
 ) -> pd.DataFrame:
     """Await import jobs.
@@ -201,6 +204,9 @@ def wait_for_jobs(
         Seconds for all of them together. Default: as long as it takes.
     poll_interval : float, optional
         Seconds between two looks at a job. Default: 0.1 at first, growing to 15.
+    progress : bool or callable, optional
+        True: a progress bar (tqdm) in a terminal or a notebook, nothing elsewhere: jobs by state. A function: called
+        with 1 for each job that has ended.
     connection : Connection, optional
         Default: the one made from the environment.
 
@@ -240,6 +246,7 @@ def wait_for_jobs(
     """
     check_seconds("timeout", timeout)
     check_seconds("poll_interval", poll_interval)
+    check_progress(progress)
     if isinstance(job_ids, os.PathLike) or (isinstance(job_ids, str) and os.path.isfile(job_ids)):
         con = use_connection(connection)
         with Manifest.open(job_ids, clock=con.clock) as manifest:
@@ -248,14 +255,14 @@ def wait_for_jobs(
             def note(job_id: str, job: ImportJob) -> None:
                 manifest.answered(names[job_id], job)
 
-            return _ended(con, list(names), timeout, poll_interval, note)
+            return _ended(con, list(names), timeout, poll_interval, progress, note)
     if not isinstance(job_ids, Iterable):
         raise FrameError(f"job_ids={job_ids!r} is a {type(job_ids).__name__}; give one id, or a list of them")
     ids = [job_ids] if isinstance(job_ids, str) else list(job_ids)
     bad = [one for one in ids if not isinstance(one, str) or not one.strip()]
     if bad:
         raise FrameError(f"job id {bad[0]!r} is not one; give the ids as str, as in report.job_ids")
-    return _ended(use_connection(connection), ids, timeout, poll_interval, None)
+    return _ended(use_connection(connection), ids, timeout, poll_interval, progress, None)
 
 
 def _ended(
@@ -263,20 +270,36 @@ def _ended(
     ids: Sequence[str],
     timeout: float | None,
     poll_interval: float | None,
+    progress: Progress,
     on_change: Callable[[str, ImportJob], None] | None,
 ) -> pd.DataFrame:
     """Await jobs, and tell how each ended."""
-    workers = connection.config.max_workers
-    ended = dict(
-        await_jobs(
-            connection, ids, timeout=timeout, poll_interval=poll_interval, max_workers=workers, on_change=on_change
-        )
-    )
+    total = len(dict.fromkeys(ids))
+    with meter(progress, "await import jobs", unit="", total=total) as told:
+        board = Board(told, total, noun="jobs")
+
+        def changed(job_id: str, job: ImportJob) -> None:
+            if on_change is not None:
+                on_change(job_id, job)
+            board.job(job_id, job.status)
+
+        ended: dict[str, ImportJob | TsBulkError] = {}
+        for job_id, job in await_jobs(
+            connection,
+            ids,
+            timeout=timeout,
+            poll_interval=poll_interval,
+            max_workers=connection.config.max_workers,
+            on_change=changed,
+        ):
+            ended[job_id] = job
+            board.sent(1)
+            board.put(job_id, "unknown" if isinstance(job, TsBulkError) else _OUTCOMES[job.status])
     names = ("status", "message", "start_time", "last_modified")
     rows = []
     for one in ids:
-        job = ended[one]
-        if isinstance(job, TsBulkError):
-            raise job
-        rows.append([one, *(getattr(job, name) for name in names)])
+        how = ended[one]
+        if isinstance(how, TsBulkError):
+            raise how
+        rows.append([one, *(getattr(how, name) for name in names)])
     return pd.DataFrame(rows, columns=["job_id", *names])

@@ -22,7 +22,8 @@ from tsbulk_frames.importplan import ImportPlan, PlannedPartition, ProblemList
 from tsbulk_frames.model import NS_PER_SECOND, Closed, Series, TwinType, format_time
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import FILE_BYTES, Partition, check_age, check_partition, cut_partitions
-from tsbulk_frames.sources import WriteData, check_pieces, pieces_of
+from tsbulk_frames.progress import Meter, Progress, check_progress, meter
+from tsbulk_frames.sources import WriteData, check_pieces, count_rows, pieces_of
 
 __all__ = ["plan_import", "survey"]
 
@@ -38,6 +39,7 @@ def plan_import(
     *,
     twin_type: TwinType | str | None = None,
     empty_rows: EmptyRows = "raise",
+    progress: Progress = None,
     connection: Connection | None = None,
 ) -> ImportPlan:
     """Plan an import without doing any of it: nothing is written or uploaded, and no job is started.
@@ -55,6 +57,9 @@ def plan_import(
         the variables of its aspect, too.
     empty_rows : {"raise", "drop"}
         What to do with rows that hold no value at all: call them a problem, or leave them out.
+    progress : bool or callable, optional
+        True: a progress bar (tqdm) in a terminal or a notebook, nothing elsewhere. A function: called with each
+        further number of records looked at.
     connection : Connection, optional
         Default: the one made from the environment; with `twin_type`, none at all. It knows the gateway, what time it
         is, and which partition owns a record at exactly the border of two (without one: the later).
@@ -94,6 +99,7 @@ def plan_import(
     series = Series(entity, property_set)
     twin = None if twin_type is None else TwinType.parse(twin_type)
     check_empty_rows(empty_rows)
+    check_progress(progress)
     pieces = pieces_of(data)
     if twin is None or connection is not None:
         connection = use_connection(connection)
@@ -101,15 +107,17 @@ def plan_import(
     if twin is None:
         target = ask_target(series, use_connection(connection))
         twin, variables = target.twin_type, target.variables
-    return survey(
-        pieces,
-        series,
-        twin,
-        closed="left" if connection is None else connection.config.closed,
-        now_ns=int((time.time if connection is None else connection.clock)() * NS_PER_SECOND),
-        empty_rows=empty_rows,
-        variables=variables,
-    )
+    with meter(progress, f"plan {series}", unit="records", total=count_rows(pieces) if progress else None) as told:
+        return survey(
+            pieces,
+            series,
+            twin,
+            closed="left" if connection is None else connection.config.closed,
+            now_ns=int((time.time if connection is None else connection.clock)() * NS_PER_SECOND),
+            empty_rows=empty_rows,
+            variables=variables,
+            told=told,
+        )
 
 
 def survey(
@@ -121,6 +129,7 @@ def survey(
     now_ns: int,
     empty_rows: EmptyRows = "raise",
     variables: Sequence[Variable] | None = None,
+    told: Meter | None = None,
 ) -> ImportPlan:
     """Go through data once, and note what there is and what is wrong with it. No input or output but the data's own.
 
@@ -141,6 +150,8 @@ def survey(
         What to do with rows that hold no value at all.
     variables : sequence of Variable, optional
         Of the aspect. Default: any column will do.
+    told : Meter, optional
+        Told of the records looked at.
 
     Raises
     ------
@@ -163,6 +174,9 @@ def survey(
                 current.held.clear()
             current = tally
             tally.add(part, hold=once)
+            if told is not None:
+                told.advance(part.stop - part.first)
+                told.tell(partitions=len(tallies))
     close = {partition for partition, tally in tallies.items() if tally.close}
     if close and not once:
         for table in check_pieces(pieces, empty_rows=empty_rows, tell=_ignore):

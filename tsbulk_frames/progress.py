@@ -20,7 +20,7 @@ from tsbulk_frames.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Meter", "PartitionBoard", "Progress", "check_progress", "counted", "meter"]
+__all__ = ["Board", "Meter", "Progress", "check_progress", "counted", "meter"]
 
 Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
@@ -125,7 +125,7 @@ class _Bar(Meter):
     def _words(self) -> str:
         """Say what stands beside the bar."""
         words = []
-        if self._amount:
+        if self._amount and self._unit:
             words.append(as_size(self._amount) if self._unit == "B" else f"{self._amount:,} {self._unit}")
         for name, count in self._counts.items():
             if count:
@@ -228,48 +228,53 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-class PartitionBoard:
-    """What has become of each partition of an import, told to a meter; for use by many threads.
+class Board:
+    """What has become of each partition of an import, or of each job, told to a meter; for use by many threads.
 
     Parameters
     ----------
     told : Meter
-        Its bar stands at the number of partitions that are through.
+        Its bar stands at the number of those that are through.
     total : int, optional
-        Partitions in all, where that is known.
+        How many there are in all, where that is known.
     done : iterable of str
-        Those that are through already.
+        Names of those that are through already.
+    noun : str
+        What they are.
     """
 
     _THROUGH = ("done", "failed", "unknown")
     _STATES = ("uploading", "submitted", "in_progress", *_THROUGH)
 
-    def __init__(self, told: Meter, total: int | None = None, done: Iterable[str] = ()) -> None:
+    def __init__(
+        self, told: Meter, total: int | None = None, done: Iterable[str] = (), *, noun: str = "partitions"
+    ) -> None:
         self._told = told
+        self._noun = noun
         self._total = total
         self._lock = threading.Lock()
         self._states = dict.fromkeys(done, "done")
         self._counts = dict.fromkeys(self._STATES, 0) | {"done": len(self._states)}
 
     def sent(self, size: int) -> None:
-        """Note the bytes of a partition whose job was started."""
+        """Note a further amount done: the bytes of a partition whose job was started."""
         self._told.advance(size)
 
-    def job(self, partition: str, status: str) -> None:
-        """Note what the service says of a partition's job; of one that has ended what it means is said by `put`."""
+    def job(self, name: str, status: str) -> None:
+        """Note what the service says of a job; what it means that it has ended is said by `put`."""
         if status in ("SUBMITTED", "IN_PROGRESS"):
-            self.put(partition, status.lower())
+            self.put(name, status.lower())
 
-    def put(self, partition: str, state: str) -> None:
-        """Note how far a partition is: uploading, submitted, in_progress, done, failed or unknown."""
+    def put(self, name: str, state: str) -> None:
+        """Note how far one is: uploading, submitted, in_progress, done, failed or unknown."""
         with self._lock:
-            old = self._states.get(partition)
+            old = self._states.get(name)
             if old == state:
                 return
             if old is not None:
                 self._counts[old] -= 1
-            self._states[partition] = state
+            self._states[name] = state
             self._counts[state] += 1
-            through = sum(self._counts[name] for name in self._THROUGH)
+            through = sum(self._counts[one] for one in self._THROUGH)
             counts, known = dict(self._counts), self._total or len(self._states)
-        self._told.tell(at=through, partitions=(through, known), **counts)
+        self._told.tell(at=through, **{self._noun: (through, known)}, **counts)

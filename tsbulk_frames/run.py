@@ -25,7 +25,7 @@ from tsbulk_frames.look import Extent
 from tsbulk_frames.manifest import Manifest
 from tsbulk_frames.model import Series
 from tsbulk_frames.partition import STAGING_BYTES
-from tsbulk_frames.progress import PartitionBoard, Progress, meter
+from tsbulk_frames.progress import Board, Progress, meter
 from tsbulk_frames.report import ImportReport, PartitionReport
 from tsbulk_frames.spool import Origin, disk_error
 from tsbulk_frames.staging import StagedPartition, stage
@@ -91,7 +91,7 @@ def run_import(
     before = [entry.name for entry in known if entry.state == "done"]
     stop = Stop()
     with meter(progress, f"write {series}", unit="B", total=total, done=len(before)) as told:
-        board = PartitionBoard(told, total, before)
+        board = Board(told, total, before)
         carrier = Carrier(
             connection,
             manifest,

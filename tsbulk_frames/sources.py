@@ -25,7 +25,7 @@ from tsbulk_frames.frames import from_frame
 from tsbulk_frames.model import MIN_NS, TIME, format_time
 from tsbulk_frames.paging import times_of
 
-__all__ = ["WriteData", "check_pieces", "open_source", "pieces_of"]
+__all__ = ["WriteData", "check_pieces", "count_rows", "open_source", "pieces_of"]
 
 WriteData: TypeAlias = (
     pd.DataFrame | pa.Table | pa.RecordBatchReader | Iterable[pd.DataFrame | pa.Table] | str | os.PathLike[str]
@@ -96,6 +96,15 @@ def pieces_of(data: WriteData) -> Iterable[object]:
     )
 
 
+def count_rows(pieces: Iterable[object]) -> int | None:
+    """How many rows there are in pieces that can be gone through again; None where that cannot be told beforehand."""
+    if isinstance(pieces, _ParquetFiles):
+        return pieces.count_rows()
+    if not isinstance(pieces, Sequence) or not all(isinstance(one, pd.DataFrame | pa.Table) for one in pieces):
+        return None
+    return sum(len(one) for one in pieces)
+
+
 def check_pieces(
     pieces: Iterable[object], *, empty_rows: EmptyRows = "raise", tell: Tell = refuse
 ) -> Iterator[pa.Table]:
@@ -164,6 +173,14 @@ class _ParquetFiles:
             )
         if len(self.files) > 1:
             self.files = _by_time(self.files)
+
+    def count_rows(self) -> int:
+        """Rows of all files, as these say."""
+        rows = 0
+        for file in self.files:
+            with _opened(file) as parquet:
+                rows += parquet.metadata.num_rows
+        return rows
 
     def __iter__(self) -> Iterator[pa.Table]:
         for file in self.files:

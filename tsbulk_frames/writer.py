@@ -23,11 +23,11 @@ from tsbulk_frames.paging import times_of
 from tsbulk_frames.partition import check_age
 from tsbulk_frames.pickup import is_ready, manifest_of, open_manifest
 from tsbulk_frames.plan import survey
-from tsbulk_frames.progress import Progress, check_progress
+from tsbulk_frames.progress import Progress, check_progress, meter
 from tsbulk_frames.report import ImportReport
 from tsbulk_frames.request import check_workers
 from tsbulk_frames.run import run_import
-from tsbulk_frames.sources import WriteData, open_source, pieces_of
+from tsbulk_frames.sources import WriteData, count_rows, open_source, pieces_of
 from tsbulk_frames.spool import Origin, in_memory, open_origin, origin_of, save_tables
 from tsbulk_frames.staging import ImportFile, stage
 
@@ -46,6 +46,7 @@ def write_import_files(
     twin_type: TwinType | str,
     empty_rows: EmptyRows = "raise",
     closed: Closed = "left",
+    progress: Progress = None,
 ) -> list[ImportFile]:
     """Write the import files of a frame to a local folder, and nothing else: no request is made.
 
@@ -63,6 +64,9 @@ def write_import_files(
         What to do with rows that hold no value at all.
     closed : {"left", "right"}
         Which day or hour owns a record at exactly its border: the one that begins there, or the one that ends there.
+    progress : bool or callable, optional
+        True: a progress bar (tqdm) in a terminal or a notebook, nothing elsewhere. A function: called with the bytes
+        of each partition that is written.
 
     Returns
     -------
@@ -94,13 +98,23 @@ def write_import_files(
     twin = TwinType.parse(twin_type)
     if closed not in ("left", "right"):
         raise FrameError(f"closed={closed!r} is not known; accepted are 'left' and 'right'")
+    check_progress(progress)
     tables = open_source(data, empty_rows=empty_rows)
     try:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, TypeError) as error:
         raise FrameError(f"directory={directory!r} cannot be used: {error}; name a folder to write to") from error
-    return [file for one in stage(tables, series, twin, folder, closed=closed) for file in one.files]
+    files: list[ImportFile] = []
+    rows = 0
+    total = count_rows(pieces_of(data)) if progress is True else None
+    with meter(progress, f"write {series}", unit="B", total=total) as told:
+        for one in stage(tables, series, twin, folder, closed=closed):
+            files += one.files
+            rows += one.rows
+            told.advance(one.bytes)
+            told.tell(at=rows, rows=rows, files=len(files))
+    return files
 
 
 def write_timeseries(
@@ -156,7 +170,8 @@ def write_timeseries(
     max_workers : int, optional
         Uploads under way at once. Default: ``max_workers`` of the connection's settings (8).
     progress : bool or callable, optional
-        True: a progress bar (tqdm). A function: called with the bytes of each partition whose job was started.
+        True: a progress bar (tqdm) in a terminal or a notebook, nothing elsewhere: bytes, partitions, jobs by state,
+        and how long the rest takes. A function: called with the bytes of each partition whose job was started.
     connection : Connection, optional
         Default: the one made from the environment.
 
@@ -218,7 +233,11 @@ def write_timeseries(
     planned: list[tuple[str, int, int, str, str]] = []
     if origin.kind != "stream":
         pieces = tables if origin.kind == "frame" else pieces_of(data)
-        plan = survey(pieces, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows)
+        total = count_rows(pieces) if progress is True else None
+        with meter(progress is True, f"check {series}", unit="records", total=total) as told:
+            plan = survey(
+                pieces, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows, told=told
+            )
         plan.raise_for_problems()
         planned = [(one.partition, one.rows, one.bytes, one.first, one.last) for one in plan.partitions]
         if not planned:
