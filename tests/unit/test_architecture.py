@@ -17,8 +17,6 @@ FLOORS = {
     "model": 1,
     "_text": 1.1,
     "_html": 1.2,
-    "_text": 1.1,
-    "_html": 1.2,
     "kinds": 2,
     "_cut": 2.1,
     "_exact": 2.2,
