@@ -173,7 +173,7 @@ def await_jobs(
             if ended and poll_interval is None:
                 interval = first  # where one has ended the next may have, too
             elif waiting:
-                pause = max(_FIRST_POLL, interval * count / (count + len(waiting))) if poll_interval is None else first
+                pause = max(_FIRST_POLL, interval * count / len(waiting)) if poll_interval is None else first
                 news = sleep(pause if deadline is None else max(0.0, min(pause, deadline - connection.monotonic())))
                 interval = first if news else min(interval * _POLL_GROWTH, _LONGEST_POLL)
 
