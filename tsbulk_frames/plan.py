@@ -107,7 +107,7 @@ def plan_import(
     if twin is None:
         target = ask_target(series, use_connection(connection))
         twin, variables = target.twin_type, target.variables
-    with meter(progress, f"plan {series}", unit="records", total=count_rows(pieces) if progress else None) as told:
+    with meter(progress, f"plan {series}", unit="rows", total=count_rows(pieces) if progress else None) as told:
         return survey(
             pieces,
             series,

@@ -6,13 +6,15 @@ is none.
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from tsbulk_frames._text import as_size, in_line
 from tsbulk_frames.errors import ConfigError
@@ -26,6 +28,8 @@ Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
 _REDRAW_SECONDS = 0.1
 _LONGEST_LABEL = 32
+_WIDTH = 100
+"""Characters of a line where nothing says how many there is room for."""
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 _FORMAT_WITHOUT_END = "{desc}: [{elapsed}{postfix}]"
 
@@ -130,7 +134,8 @@ class _Bar(Meter):
         for name, count in self._counts.items():
             if count:
                 shown = f"{count[0]:,}/{count[1]:,}" if isinstance(count, tuple) else f"{count:,}"
-                words.append(f"{shown} {name.replace('_', ' ')}")
+                noun = name.replace("_", " ")
+                words.append(f"{shown} {noun.removesuffix('s') if count == 1 else noun}")
         return ", ".join(words)
 
 
@@ -185,20 +190,21 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
     ConfigError
         There is no tqdm.
     """
-    if importlib.util.find_spec("tqdm") is None:
+    if find_spec("tqdm") is None:
         raise ConfigError(
             'progress=True needs tqdm, which is not installed; run: pip install "tsbulk-frames[progress]"'
         )
-    notebook = _in_notebook()
-    if not notebook and (sys.stderr is None or not sys.stderr.isatty()):
-        return None
-    file = sys.stderr
-    if notebook and importlib.util.find_spec("ipywidgets") is None:
-        from tqdm.std import tqdm  # tqdm.auto would warn that there are no widgets
-
-        file = sys.stdout  # as the widget does: what stands in standard error looks like a failure there
+    notebook, file, width = _in_notebook(), sys.stderr, None
+    if notebook and find_spec("ipywidgets") is None:
+        module = "tqdm.std"  # tqdm.auto would warn that there are no widgets
+        file, width = sys.stdout, _WIDTH  # what stands in standard error looks like a failure there
     else:
-        from tqdm.auto import tqdm
+        module = "tqdm.auto"
+        if not notebook and (file is None or not file.isatty()):
+            return None
+        if not notebook and not _columns(file):
+            width = _WIDTH
+    tqdm = import_module(module).tqdm
     label = in_line(label)
     return tqdm(
         desc=label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…",
@@ -206,10 +212,19 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
         initial=done,
         bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
         file=file,
-        dynamic_ncols=True,
+        ncols=width,
+        dynamic_ncols=width is None,
         mininterval=0,
         miniters=0,
     )
+
+
+def _columns(terminal: TextIO) -> int:
+    """How wide a terminal is; 0 if it does not tell, as one without a window does."""
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def counted(stream: Iterator[tuple[int, pa.Table]], told: Meter) -> Iterator[tuple[int, pa.Table]]:
@@ -241,15 +256,23 @@ class Board:
         Names of those that are through already.
     noun : str
         What they are.
+    awaited : bool
+        Whether a job that was only started is not through yet.
     """
 
-    _THROUGH = ("done", "failed", "unknown")
-    _STATES = ("uploading", "submitted", "in_progress", *_THROUGH)
+    _STATES = ("uploading", "submitted", "in_progress", "done", "failed", "unknown")
 
     def __init__(
-        self, told: Meter, total: int | None = None, done: Iterable[str] = (), *, noun: str = "partitions"
+        self,
+        told: Meter,
+        total: int | None = None,
+        done: Iterable[str] = (),
+        *,
+        noun: str = "partitions",
+        awaited: bool = True,
     ) -> None:
         self._told = told
+        self._through = self._STATES[3 if awaited else 1 :]
         self._noun = noun
         self._total = total
         self._lock = threading.Lock()
@@ -275,6 +298,6 @@ class Board:
                 self._counts[old] -= 1
             self._states[name] = state
             self._counts[state] += 1
-            through = sum(self._counts[one] for one in self._THROUGH)
+            through = sum(self._counts[one] for one in self._through)
             counts, known = dict(self._counts), self._total or len(self._states)
         self._told.tell(at=through, **{self._noun: (through, known)}, **counts)

@@ -91,7 +91,7 @@ def run_import(
     before = [entry.name for entry in known if entry.state == "done"]
     stop = Stop()
     with meter(progress, f"write {series}", unit="B", total=total, done=len(before)) as told:
-        board = Board(told, total, before)
+        board = Board(told, total, before, awaited=wait)
         carrier = Carrier(
             connection,
             manifest,

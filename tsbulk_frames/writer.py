@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from tsbulk_frames._check import EmptyRows
-from tsbulk_frames.aspect import ask_target
+from tsbulk_frames.aspect import ask_target, refuse_variables
+from tsbulk_frames.assetmodel import Variable
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.importjob import check_seconds
@@ -151,7 +152,8 @@ def write_timeseries(
     entity, property_set : str
         The asset and the aspect.
     twin_type : {"performance", "simulation"}, optional
-        Kind of the asset. Default: the asset is asked, and also whether it has the aspect.
+        Kind of the asset; given, the asset is not asked. Default: it is, and the columns are held against the variables
+        of its aspect (names, types, quality codes, lengths of texts) before anything of them is uploaded.
     wait : bool
         False: return as soon as all jobs are started; see `wait_for_jobs`.
     timeout : float, optional
@@ -185,9 +187,10 @@ def write_timeseries(
     FrameError
         The data cannot be imported: no or naive or unsorted or doubled times, infinities, unsupported types, bad
         column names, integers beyond 64 bits, rows without any value, records younger than 30 minutes (performance
-        assets), more than 1 GB a day or 350 MB an hour. Frames, tables and Parquet: nothing was uploaded. Iterators
-        and readers: what came before has been imported, as the notes of the error say. Or `data` is not what the
-        manifest began with.
+        assets), more than 1 GB a day or 350 MB an hour; columns that do not fit the aspect, where the asset was asked.
+        Frames, tables and Parquet: nothing was uploaded. Iterators and readers: what came before has been imported, as
+        the notes of the error say, and nothing of the partition at fault. Or `data` is not what the manifest began
+        with.
     ConfigError
         The manifest cannot be used, is in use by another process, or belongs to another import; or the disk is full.
     NotFoundError
@@ -227,16 +230,25 @@ def write_timeseries(
         tables = list(tables)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
+    variables: Sequence[Variable] | None = None
     if twin is None:
-        twin = ask_target(series, con).twin_type
+        target = ask_target(series, con)
+        twin, variables = target.twin_type, target.variables
     origin = origin_of(data)
     planned: list[tuple[str, int, int, str, str]] = []
     if origin.kind != "stream":
         pieces = tables if origin.kind == "frame" else pieces_of(data)
         total = count_rows(pieces) if progress is True else None
-        with meter(progress is True, f"check {series}", unit="records", total=total) as told:
+        with meter(progress is True, f"check {series}", unit="rows", total=total) as told:
             plan = survey(
-                pieces, series, twin, closed=con.config.closed, now_ns=_now(con), empty_rows=empty_rows, told=told
+                pieces,
+                series,
+                twin,
+                closed=con.config.closed,
+                now_ns=_now(con),
+                empty_rows=empty_rows,
+                variables=variables,
+                told=told,
             )
         plan.raise_for_problems()
         planned = [(one.partition, one.rows, one.bytes, one.first, one.last) for one in plan.partitions]
@@ -258,7 +270,7 @@ def write_timeseries(
         book.plan(planned)
         if origin.kind == "frame":
             save_tables(tables, book.folder)
-        stream = _old_enough(tables, twin, con) if origin.kind == "stream" else None
+        stream = _checked(tables, twin, variables, con) if origin.kind == "stream" else None
         del tables  # what lies on disk is not held in memory as well
         return run_import(
             con,
@@ -366,8 +378,12 @@ def _now(connection: Connection) -> int:
     return int(connection.clock() * NS_PER_SECOND)
 
 
-def _old_enough(tables: Iterable[pa.Table], twin: TwinType, connection: Connection) -> Iterator[pa.Table]:
-    """Pass tables on once their age is checked."""
+def _checked(
+    tables: Iterable[pa.Table], twin: TwinType, variables: Sequence[Variable] | None, connection: Connection
+) -> Iterator[pa.Table]:
+    """Pass tables on once their age is checked, and their columns against the aspect: what `survey` does beforehand."""
     for table in tables:
         check_age(times_of(table), _now(connection), twin)
+        if variables is not None:
+            refuse_variables(table, variables)
         yield table
