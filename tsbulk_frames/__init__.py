@@ -11,6 +11,7 @@ read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download
 plan               `plan_import`
 write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
 analyse            `mask_quality`, `to_grid`, `compare_frames`
+use a cluster      `dask`: the same calls with Dask
 try and test       `Sandbox`
 go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
 handle errors      `errors`: everything is a `TsBulkError`
@@ -43,6 +44,7 @@ from tsbulk_frames.errors import (
 )
 
 if TYPE_CHECKING:
+    from tsbulk_frames import dask as dask
     from tsbulk_frames.analysis import mask_quality, to_grid
     from tsbulk_frames.assets import AssetsClient
     from tsbulk_frames.auth import AppCredentials, TenantCredentials, UserToken
@@ -171,6 +173,8 @@ _HOMES = {
     "streams": ("iter_timeseries", "read_arrow"),
     "writer": ("resume_import", "write_import_files", "write_timeseries"),
 }
+_EXTRAS = ("dask",)
+"""Modules that need an extra, used as ``tsb.name``; loaded at their first use, like the names."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = metadata.version("tsbulk-frames")
@@ -178,6 +182,8 @@ __version__ = metadata.version("tsbulk-frames")
 
 def __getattr__(name: str) -> object:
     """Load the module a public name lives in, at its first use."""
+    if name in _EXTRAS:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -194,4 +200,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_EXTRAS})
