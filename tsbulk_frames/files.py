@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,11 +90,19 @@ class FileServiceClient(Client):
         FrameError
             An argument cannot be used; before any request. Or the file was changed, cut or removed while it was
             uploaded: then nothing of it is stored.
+        ProtocolError
+            The service acknowledged all parts and lost some of them, each time; nothing of it is stored.
         ServiceError, TransportError
             See `Transport.request`. Unless `resume` keeps them, the parts that were sent are dropped by the service.
 
         Notes
         -----
+        A part that was acknowledged may be lost all the same. So the end of a file in parts is looked at once it is
+        complete, by its last 4 kB; the size in the listing is believed where that cannot be had, and the service where
+        neither tells. Lost parts are sent again, up to three times: those that are missing where the completion is
+        refused for them, all where a file turns out to be too short, which is deleted before. What can be read only
+        once, such as a pipe, cannot be sent again. Between completion and look the shorter file is there to be seen.
+
         With `resume` and without `if_match` a file that is there already, with the same bytes at its end and at a few
         other places, is the one an earlier call wrote: no conflict. Parts found by `resume` count when their size is
         right or not told. What is stored in the end is compared with the file in its size and at a few places; where
@@ -106,14 +115,15 @@ class FileServiceClient(Client):
         headers = _headers(if_match, description, mime_type, timestamp)
         check_part_bytes(part_bytes, max_workers)
         upload = PartUpload(remote, headers, max_workers, keep=resume)
+        find = partial(self.find_file, entity, path)
         file = file_on_disk(content)
         if file is not None:
-            size, etag = len(file), upload_file(upload, file, size_of_part(len(file), part_bytes))
+            size, etag = len(file), upload_file(upload, file, size_of_part(len(file), part_bytes), find)
         elif resume:
             raise FrameError("resume=True needs a file that is there the next time; give its pathlib.Path as content")
         else:
             with open_content(content) as source:
-                size, etag = upload_stream(upload, source, part_size(source, part_bytes))
+                size, etag = upload_stream(upload, source, part_size(source, part_bytes), find)
         if etag is None:
             etag = self._listed_etag(entity, path, if_match)
         folder, _, name = path.rpartition("/")

@@ -1,27 +1,71 @@
 """A file in parts: start, parts side by side, complete with the last bytes, or abort.
 
 The gateway cuts a request at 60 s, so that a large file cannot go up in one piece. Each part is sent again by itself
-when its answer is lost (the same number overwrites). Parts of a file on disk are read as they are sent; of anything
-else at most `max_workers` parts and one more are in memory.
+when its answer is lost (the same number overwrites), or when the service turns out to have lost it though it had said
+that it was there. Parts of a file on disk are read as they are sent; of anything else at most `max_workers` parts and
+one more are in memory.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from tsbulk_frames.body import FileSlice
 from tsbulk_frames.content import MAX_PARTS
-from tsbulk_frames.errors import AuthError, FrameError, ServiceError, TsBulkError
+from tsbulk_frames.errors import AuthError, ConflictError, FrameError, ServiceError, TsBulkError
 from tsbulk_frames.remote import RemoteFile
 from tsbulk_frames.stop import Stop
 from tsbulk_frames.transport import Answer
 
-__all__ = ["PartUpload", "passing"]
+__all__ = ["PROBE", "Part", "PartUpload", "Parts", "Sent", "passing"]
+
+PROBE = 4096
+"""Bytes looked at on either side of a place, to know what was stored."""
 
 logger = logging.getLogger("tsbulk_frames")
+
+Part: TypeAlias = bytes | FileSlice
+"""What one request takes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A file cut into parts.
+
+    Attributes
+    ----------
+    every : iterator of bytes or FileSlice
+        In order; can be taken once.
+    size : int
+        Bytes of each but the last.
+    again : callable or None
+        Gives a part by its number, from 1, any number of times; None where the file can be read only once.
+    """
+
+    every: Iterator[Part]
+    size: int
+    again: Callable[[int], Part] | None = None
+
+    def anew(self, sent: Sent) -> Iterator[Part]:
+        """Give all that was sent once more, in order."""
+        assert self.again is not None
+        for number in range(1, sent.count + 1):
+            yield self.again(number)
+        yield sent.last
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What went up: its size, the number of parts before the last, that part and its last bytes."""
+
+    size: int
+    count: int
+    last: Part = field(repr=False)
+    tail: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +95,45 @@ class PartUpload:
     stored: Callable[[], bool] = lambda: False
     stop: Stop = field(default_factory=lambda: Stop.current() or Stop())
 
-    def run(self, parts: Iterator[bytes] | Iterator[FileSlice], there: Collection[int] = ()) -> tuple[int, str | None]:
-        """Send the parts, the last one with the completion.
+    def run(
+        self, every: Iterator[Part], parts: Parts, tries: Iterator[int], there: Collection[int] = ()
+    ) -> tuple[Sent, str | None]:
+        """Send the parts, the last one with the completion; where that is refused, those that were lost once more.
 
         Parameters
         ----------
-        parts : iterator of bytes or FileSlice
-            In order.
+        every : iterator of bytes or FileSlice
+            What to send, in order.
+        parts : Parts
+            Where to get a part again.
+        tries : iterator of int
+            Used up by one whenever lost parts are sent again; wholly where the service does not tell which.
         there : collection of int
             Numbers (from 1) of those that an earlier try has sent: its upload is carried on.
 
         Returns
         -------
-        size : int
-            Bytes of all parts.
+        sent : Sent
         etag : str or None
             As in the last answer's header.
         """
         if not there:
             self._control("start")
         try:
-            size, last = self._send(parts, there)
-            return size, self._complete(last)
+            sent = self._send(every, there)
+            while True:
+                try:
+                    return sent, self._complete(sent.last)
+                except ServiceError as refusal:
+                    again = parts.again
+                    lost = self._lost(refusal, sent, parts.size) if again is not None else []
+                    if again is None or not lost or next(tries, None) is None:
+                        raise
+                    if len(lost) == sent.count:  # maybe it only does not tell: this must be all there is to it
+                        tries = iter(())
+                        self.abort()
+                        self._control("start")
+                    self._carry((number, again(number)) for number in lost)
         except BaseException as error:
             if not (self.keep and passing(error)):
                 self.abort()
@@ -85,11 +146,11 @@ class PartUpload:
         except TsBulkError as error:
             logger.warning("an upload could not be aborted, the service drops it after 2 days: %s", error)
 
-    def _control(self, step: str, body: bytes | FileSlice = b"") -> Answer:
+    def _control(self, step: str, body: Part = b"") -> Answer:
         """Start or complete."""
         return self.remote.put(body or None, self.headers, {"upload": step}, stop=self.stop)
 
-    def _complete(self, last: bytes | FileSlice) -> str | None:
+    def _complete(self, last: Part) -> str | None:
         """Complete; one that is refused as an earlier try, whose answer was lost, has done it already, is done."""
         try:
             return self._control("complete", last).headers.get("ETag")
@@ -98,36 +159,67 @@ class PartUpload:
                 raise
             return None
 
-    def _send(
-        self, parts: Iterator[bytes] | Iterator[FileSlice], there: Collection[int]
-    ) -> tuple[int, bytes | FileSlice]:
-        """Send all parts but the last and those that are there; returns the size of all and the last part."""
-        running: set[Future[Answer]] = set()
+    def _lost(self, refusal: ServiceError, sent: Sent, part: int) -> list[int]:
+        """Give the numbers of the parts whose loss may be why the completion was refused; all if nobody tells."""
+        if passing(refusal) or isinstance(refusal, ConflictError):
+            return []
+        try:
+            listed = self.remote.parts()
+        except ServiceError as error:
+            if error.transient:
+                raise
+            listed = {}
+        numbers = range(1, sent.count + 1)
+        if not listed:  # after a lost answer the upload may be gone because it is complete
+            return list(numbers) if refusal.attempts == 1 else []
+        return [number for number in numbers if listed.get(number, 0) not in (None, part)]
+
+    def _send(self, every: Iterator[Part], there: Collection[int]) -> Sent:
+        """Send all parts but the last and those that are there."""
         size = number = 0
-        last: bytes | FileSlice | None = None
+        last: Part | None = None
+
+        def numbered() -> Iterator[tuple[int, Part]]:
+            nonlocal size, number, last
+            for part in every:
+                size += len(part)
+                if last is not None:
+                    number += 1
+                    if number > MAX_PARTS:
+                        raise FrameError(f"the file needs more than {MAX_PARTS} parts; raise part_bytes")
+                    if number not in there:
+                        yield number, last
+                last = part
+
+        self._carry(numbered())
+        return Sent(size, number, last or b"", _tail(last or b""))
+
+    def _carry(self, numbered: Iterable[tuple[int, Part]]) -> None:
+        """Send parts side by side."""
+        running: set[Future[Answer]] = set()
         with ThreadPoolExecutor(self.max_workers, thread_name_prefix="tsbulk-part") as pool:
             try:
-                for part in parts:
-                    size += len(part)
-                    if last is not None:
-                        number += 1
-                        if number > MAX_PARTS:
-                            raise FrameError(f"the file needs more than {MAX_PARTS} parts; raise part_bytes")
-                        if number not in there:
-                            running.add(pool.submit(self._part, number, last))
-                            running = _finished(running, below=self.max_workers)  # before another is in memory
-                    last = part
+                for number, part in numbered:
+                    running.add(pool.submit(self._part, number, part))
+                    del part
+                    running = _finished(running, below=self.max_workers)  # before another is in memory
                 _finished(running, below=1)
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
                 if not isinstance(error, Exception):
                     self.stop.now()  # after Ctrl-C nobody waits for parts under way
                 raise
-        return size, last or b""
 
-    def _part(self, number: int, part: bytes | FileSlice) -> Answer:
+    def _part(self, number: int, part: Part) -> Answer:
         """Send one part."""
         return self.remote.put(part, self.headers, {"part": str(number)}, stop=self.stop)
+
+
+def _tail(part: Part) -> bytes:
+    """Give the last bytes of a part; of a file they are read before it is complete, as it may be changed after."""
+    if isinstance(part, bytes):
+        return part[-PROBE:]
+    return part.part(max(part.start, part.stop - PROBE), part.stop).read()
 
 
 def passing(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from tsbulk_frames.body import Sendable
 from tsbulk_frames.errors import FrameError, NotFoundError
 from tsbulk_frames.retry import Retry
 from tsbulk_frames.stop import Stop
-from tsbulk_frames.stored import parse_parts
+from tsbulk_frames.stored import parse_etag, parse_parts
 from tsbulk_frames.transport import Answer, Transport
 
 __all__ = ["SERVICE", "RemoteFile"]
@@ -70,6 +70,14 @@ class RemoteFile:
         headers = {"Range": f"bytes={first}-{stop - 1}", "Accept-Encoding": "identity"}
         answer = self.transport.request("GET", self._segments("files"), headers=headers)
         return answer.data if answer.status == 206 else answer.data[first:stop]
+
+    def size(self) -> int | None:
+        """Ask for its size; None where it is not told."""
+        headers = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}
+        answer = self.transport.request("GET", self._segments("files"), headers=headers)
+        if answer.status != 206:
+            return len(answer.content)
+        return parse_etag(answer.headers.get("Content-Range", "").rpartition("/")[2])
 
     def parts(self) -> dict[int, int | None]:
         """Give the parts of an upload under way: sizes, where told, by number."""
