@@ -39,16 +39,14 @@ class Badge:
         return f'<span style="{style}">{sign} {_text(self.text)}</span>'
 
 
-def as_head(kind: str, *texts: str) -> str:
+def as_head(kind: str, *parts: str | Badge) -> str:
     """Say what it is, and in a few words what is in it."""
-    return f"<p><b>{_text(kind)}</b> {' '.join(map(_text, texts))}</p>"
+    return f"<p><b>{_text(kind)}</b> {' '.join(map(_cell, parts))}</p>"
 
 
-def as_list(title: str, items: Sequence[str], of: int) -> str:
-    """List texts under a title; `of` is how many there are in all."""
-    rest = left_out(len(items), of)
-    lines = "".join(f"<li>{_text(one)}</li>" for one in items) + (f"<p>{rest}</p>" if rest else "")
-    return f"<p><b>{_text(title)}</b></p><ul>{lines}</ul>"
+def as_list(title: str, items: Sequence[str]) -> str:
+    """List texts under a title."""
+    return f"<p><b>{_text(title)}</b></p><ul>{''.join(f'<li>{_text(one)}</li>' for one in items)}</ul>"
 
 
 def as_facts(facts: Iterable[tuple[str, object]]) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tsbulk_frames.model import MB
 
-__all__ = ["MOST_ROWS", "as_count", "as_item", "as_size", "in_line", "left_out", "pick", "wrapped"]
+__all__ = ["MOST_ROWS", "as_columns", "as_count", "as_item", "as_size", "in_line", "left_out", "pick", "wrapped"]
 
 WIDTH = 79
 MOST_ROWS = 20
@@ -43,6 +43,22 @@ def wrapped(text: str) -> str:
 def as_item(text: str) -> str:
     """One item of a list in a terminal; a line break within it does not break the list."""
     return textwrap.fill(in_line(" ".join(text.split())), WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def as_columns(columns: Sequence[str], rows: Sequence[Sequence[object]], of: int) -> str:
+    """Rows under one another, numbers to the right; `of` is how many rows there are in all."""
+    table = [[f"{one:,}" if isinstance(one, int) else in_line(str(one)) for one in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *table, strict=True)]
+    numbers = [isinstance(one, int) for one in (rows[0] if rows else columns)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        ).rstrip()
+        for row in (columns, *table)
+    ]
+    rest = left_out(len(rows), of)
+    return "\n".join([*lines, rest] if rest else lines)
 
 
 def pick(rows: Sequence[_Row], matters: Sequence[bool], most: int = MOST_ROWS) -> list[_Row]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from tsbulk_frames import _exact
+from tsbulk_frames._html import Badge, Tone, as_box, as_facts, as_head
 from tsbulk_frames.errors import DecodeError, PageError, ProtocolError
 
 __all__ = ["ImportJob", "JobStatus", "Timeseries", "parse_job", "parse_json", "parse_timeseries"]
@@ -46,6 +47,14 @@ class JobStatus(StrEnum):
     ERROR = "ERROR"
 
 
+_TONES: dict[JobStatus, Tone] = {
+    JobStatus.SUBMITTED: "quiet",
+    JobStatus.IN_PROGRESS: "busy",
+    JobStatus.SUCCESS: "good",
+    JobStatus.ERROR: "bad",
+}
+
+
 @dataclass(frozen=True)
 class ImportJob:
     """State of an import job.
@@ -64,8 +73,9 @@ class ImportJob:
     Examples
     --------
     >>> from tsbulk_frames.answers import ImportJob, JobStatus
-    >>> ImportJob("4e37b10a", JobStatus.SUCCESS).final
-    True
+    >>> job = ImportJob("4e37b10a", JobStatus.SUCCESS)
+    >>> job, job.final
+    (ImportJob(id='4e37b10a', status='SUCCESS'), True)
     """
 
     id: str
@@ -78,6 +88,18 @@ class ImportJob:
     def final(self) -> bool:
         """Whether it has ended, well or not."""
         return self.status in (JobStatus.SUCCESS, JobStatus.ERROR)
+
+    def __repr__(self) -> str:
+        known = [f"{name}={str(value)!r}" for name, value in self._facts() if value is not None]
+        return f"ImportJob({', '.join(known)})"
+
+    def _repr_html_(self) -> str:
+        shown = [(name, value) for name, value in self._facts() if value is not None and name != "status"]
+        return as_box(as_head("ImportJob", Badge(self.status, _TONES[self.status])), as_facts(shown))
+
+    def _facts(self) -> list[tuple[str, str | None]]:
+        """Names and values of all fields."""
+        return [(item.name, getattr(self, item.name)) for item in fields(self)]
 
 
 def parse_json(content: bytes, what: str) -> object:

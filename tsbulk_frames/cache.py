@@ -20,6 +20,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsbulk_frames._html import as_box, as_facts, as_head
+from tsbulk_frames._text import as_count, as_size
 from tsbulk_frames.auth import AppCredentials, Credentials, TenantCredentials
 from tsbulk_frames.errors import ConfigError
 from tsbulk_frames.model import NS_PER_DAY, Series, TimeRange
@@ -55,6 +57,22 @@ class CacheInfo:
     bytes: int
     max_bytes: int
 
+    def __str__(self) -> str:
+        return f"CacheInfo: {as_count(self.files, 'read')}, {self._sizes} in {self.directory}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return as_box(
+            as_head("CacheInfo", f"{as_count(self.files, 'read')}, {self._sizes}"),
+            as_facts([("directory", self.directory)]),
+        )
+
+    @property
+    def _sizes(self) -> str:
+        """How full it is."""
+        return f"{as_size(self.bytes)} of at most {as_size(self.max_bytes)}"
+
 
 class ReadCache:
     """A folder of Parquet files, one for each read.
@@ -72,7 +90,7 @@ class ReadCache:
     """
 
     def __init__(self, directory: Path, gateway: str, credentials: Credentials, *, max_bytes: int = MAX_BYTES) -> None:
-        self._directory = directory
+        self.directory = directory
         self._scope = [_VERSION, gateway, _tenant(credentials)]
         self._max_bytes = max_bytes
 
@@ -96,8 +114,8 @@ class ReadCache:
             return
         path = self._path(series, span, select)
         with suppress(OSError):
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, name = tempfile.mkstemp(suffix=".part", dir=self._directory)  # private by itself
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(suffix=".part", dir=self.directory)  # private by itself
             try:
                 with os.fdopen(handle, "wb") as stream:
                     pq.write_table(table, stream)
@@ -112,11 +130,11 @@ class ReadCache:
         """Name a read by all it depends on."""
         chosen = None if select is None else list(select)
         key = [*self._scope, series.entity, series.property_set, span.start_ns, span.stop_ns, chosen]
-        return self._directory / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.parquet"
+        return self.directory / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()}.parquet"
 
     def _shrink(self) -> None:
         """Delete the files not used for longest until the rest fits."""
-        files = sorted(_files(self._directory), key=lambda entry: entry[1].st_mtime_ns, reverse=True)
+        files = sorted(_files(self.directory), key=lambda entry: entry[1].st_mtime_ns, reverse=True)
         size = 0
         for path, status in files:
             size += status.st_size

@@ -51,7 +51,8 @@ class RestClientConfig:
         Requests a call keeps under way at once, unless it asks for another number.
     max_connections : int
         Requests under way at once to this gateway, over all calls, threads and connections of this process; of
-        several settings the largest holds.
+        several settings the largest holds. Further ones wait for a place, up to `retry_budget` and `request_deadline`
+        together.
     closed : {"left", "right"}
         Which UTC day or hour owns a record at exactly its border: ``"left"``, the calendar's view
         (``[00:00, 24:00)``), or ``"right"`` (``(00:00, 24:00]``).
@@ -152,6 +153,13 @@ class RestClientConfig:
         url = host.rstrip("/") + (f":{self.proxy_port}" if self.proxy_port is not None else "")
         return {"http": url, "https": url}
 
+    @property
+    def changed(self) -> dict[str, str]:
+        """Settings that are not the default, but the gateway, as they can be shown: no password of a proxy."""
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "host_url"}
+        default = {item.name: item.default for item in fields(self)}
+        return {name: _shown(value) for name, value in given.items() if value != default[name]}
+
     def authorities(self, environ: Mapping[str, str]) -> str | bool:
         """Certificate authorities to trust: explicit, the environment's, or (True) the built-in ones.
 
@@ -172,12 +180,8 @@ class RestClientConfig:
         return True
 
     def __repr__(self) -> str:
-        shown = (
-            f"{item.name}={_shown(getattr(self, item.name))}"
-            for item in fields(self)
-            if item.name == "host_url" or getattr(self, item.name) != item.default
-        )
-        return f"RestClientConfig({', '.join(shown)})"
+        shown = {"host_url": repr(self.host_url)} | self.changed
+        return f"RestClientConfig({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
     def _check_proxy(self) -> None:
         """One way to name the proxy, and that a usable one."""

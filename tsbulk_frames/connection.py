@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 
+from tsbulk_frames._html import as_box, as_facts, as_head
 from tsbulk_frames.auth import AppCredentials, Credentials, TenantCredentials, UserToken
 from tsbulk_frames.cache import CacheSetting, ReadCache, open_cache
 from tsbulk_frames.config import RestClientConfig
@@ -40,7 +41,7 @@ class Connection:
     >>> import tsbulk_frames as tsb
     >>> with tsb.Sandbox() as sandbox, tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
     ...     print(con)
-    <Connection to http://127.0.0.1:...>
+    <Connection to http://127.0.0.1:... as AppCredentials(..., key_store_client_secret='***')>
     """
 
     def __init__(
@@ -74,7 +75,14 @@ class Connection:
         self.sleep = sleep
 
     def __repr__(self) -> str:
-        return f"<Connection to {self.config.host_url}>"
+        settings = "".join(f", {name}={value}" for name, value in self.config.changed.items())
+        return f"<Connection to {self.config.host_url} as {self._credentials!r}{settings}>"
+
+    def _repr_html_(self) -> str:
+        shown: list[tuple[str, object]] = [("gateway", self.config.host_url), ("credentials", repr(self._credentials))]
+        if self._cache is not None:
+            shown.append(("cache", self._cache.directory))
+        return as_box(as_head("Connection"), as_facts([*shown, *self.config.changed.items()]))
 
     def __enter__(self) -> Connection:
         return self
@@ -135,7 +143,7 @@ def connect(
     --------
     >>> import tsbulk_frames as tsb
     >>> tsb.connect("https://gateway.eu1.mindsphere.io", credentials=tsb.UserToken("eyJhbGciOi"))
-    <Connection to https://gateway.eu1.mindsphere.io>
+    <Connection to https://gateway.eu1.mindsphere.io as UserToken(authorization='***')>
     """
     if config is None:
         config = RestClientConfig.from_environment() if host_url is None else RestClientConfig(host_url=host_url)

@@ -21,6 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsbulk_frames._html import as_box, as_facts, as_head, as_table
+from tsbulk_frames._text import as_count, as_size, pick
 from tsbulk_frames.codec import unify
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
@@ -59,6 +61,21 @@ class DownloadInfo:
     rows: int
     bytes: int
     skipped: int
+
+    def __repr__(self) -> str:
+        return f"DownloadInfo: {self._head()} in {self.directory}"
+
+    def _repr_html_(self) -> str:
+        names = [path.relative_to(self.directory).as_posix() for path in self.files]
+        shown = pick(names, [False] * len(names))
+        files = as_table(["written"], [[name] for name in shown], len(names)) if names else ""
+        return as_box(as_head("DownloadInfo", self._head()), as_facts([("directory", self.directory)]), files)
+
+    def _head(self) -> str:
+        """In words."""
+        done = f"{as_count(len(self.files), 'file')}, {as_count(self.rows, 'record')}, {as_size(self.bytes)} written"
+        there = f"; of {self.skipped:,} entities all or a part was there already" if self.skipped else ""
+        return done + there
 
 
 def download_parquet(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import re
-import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from tsbulk_frames._html import Badge, as_box, as_head, as_list, as_table
+from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_size, in_line, pick, wrapped
 from tsbulk_frames.errors import FrameError
-from tsbulk_frames.model import MB, Series, TwinType
+from tsbulk_frames.model import Series, TwinType
 from tsbulk_frames.partition import STAGING_BYTES
 
 __all__ = ["ImportPlan", "PlannedPartition", "Problem", "ProblemList"]
 
-_WIDTH, _MOST_ROWS, _MOST_PROBLEMS, _MOST_NOTES = 79, 10, 10, 20
+_MOST_LINES, _MOST_PROBLEMS, _MOST_NOTES = 10, 10, 20
 _NUMBERS = re.compile(r"[\d.]+")
 
 
@@ -203,21 +204,23 @@ class ImportPlan:
         return self.to_frame()[column]
 
     def __repr__(self) -> str:
-        parts = [textwrap.fill(f"ImportPlan of {repr(str(self.series))[1:-1]}: {self._head()}", _WIDTH)]
+        parts = [wrapped(f"ImportPlan of {self.series}: {self._head()}")]
         if self.problems:
-            parts += [self._warning(), *(_item(one.message) for one in self.problems[:_MOST_PROBLEMS])]
+            parts += [wrapped(self._warning()), *(as_item(one.message) for one in self.problems[:_MOST_PROBLEMS])]
         if self.partitions:
-            parts.append(self._brief().to_string(index=False, max_rows=_MOST_ROWS))
+            parts.append(as_columns(*self._brief(_MOST_LINES)))
         return "\n".join(parts)
 
     def _repr_html_(self) -> str:
-        parts = [f"<p><b>ImportPlan</b> of {html.escape(str(self.series))}: {self._head()}</p>"]
+        parts = [as_head("ImportPlan", f"of {in_line(str(self.series))}: {self._head()}")]
         if self.problems:
-            items = "".join(f"<li>{html.escape(one.message)}</li>" for one in self.problems[:_MOST_PROBLEMS])
-            parts.append(f"<p><b>{self._warning()}</b></p><ul>{items}</ul>")
+            parts.append(as_list(self._warning(), [one.message for one in self.problems[:_MOST_PROBLEMS]]))
         if self.partitions:
-            parts.append(self._brief().to_html(index=False, max_rows=_MOST_ROWS, border=0))
-        return "\n".join(parts)
+            names, rows, of = self._brief(MOST_ROWS)
+            for row in rows[: len(rows) if names[-1] == "problems" else 0]:
+                row[-1] = Badge(f"{row[-1]}", "bad") if row[-1] else ""
+            parts.append(as_table(names, rows, of))
+        return as_box(*parts)
 
     def _head(self) -> str:
         """In words."""
@@ -225,44 +228,31 @@ class ImportPlan:
             return "nothing to import"
         unit = "UTC day" if self.twin_type is TwinType.PERFORMANCE else "UTC hour"
         return (
-            f"{_count(len(self), 'partition')} ({unit}{'s' * (len(self) != 1)}), {_count(self.rows, 'record')}, "
-            f"≈ {_size(self.bytes)} in {_count(self.files, 'file')}, {_count(self.jobs, 'job')}, "
-            f"at most {_size(self.disk_bytes)} of disk"
+            f"{as_count(len(self), 'partition')} ({unit}{'s' * (len(self) != 1)}), {as_count(self.rows, 'record')}, "
+            f"≈ {as_size(self.bytes)} in {as_count(self.files, 'file')}, {as_count(self.jobs, 'job')}, "
+            f"at most {as_size(self.disk_bytes)} of disk"
         )
 
     def _warning(self) -> str:
         """Say that it would not go through, and where the rest of the reasons is."""
         rest = f"; the first {_MOST_PROBLEMS} of them, all are in .problems_frame()"
         return (
-            f"It cannot be imported like this, {_count(len(self.problems), 'rule')} would be broken"
+            f"It cannot be imported like this, {as_count(len(self.problems), 'rule')} would be broken"
             f"{rest if self.problems[_MOST_PROBLEMS:] else ''}:"
         )
 
-    def _brief(self) -> pd.DataFrame:
-        """Narrow enough for a terminal: the partition's name tells the day."""
-        frame = _frame(self.partitions, PlannedPartition.__slots__)
-        return frame.assign(first=frame["first"].str[11:19], last=frame["last"].str[11:19])
+    def _brief(self, most: int) -> tuple[list[str], list[list[object]], int]:
+        """Columns and rows narrow enough for a terminal (the partition's name tells the day), and of how many."""
+        wrong = Counter(one.partition for one in self.problems if one.partition is not None)
+        names = ["partition", "rows", "first", "last", "files", "bytes", *(["problems"] if wrong else [])]
+        rows: list[list[object]] = [
+            [one.partition, one.rows, one.first[11:19], one.last[11:19], one.files, as_size(one.bytes)]
+            + ([wrong[one.partition]] if wrong else [])
+            for one in pick(self.partitions, [one.partition in wrong for one in self.partitions], most)
+        ]
+        return names, rows, len(self)
 
 
 def _frame(items: Sequence[object], names: Sequence[str]) -> pd.DataFrame:
     """Table of some attributes."""
     return pd.DataFrame([[getattr(one, name) for name in names] for one in items], columns=list(names))
-
-
-def _item(text: str) -> str:
-    """One item of a list in a terminal; a line break in a column's name does not break the list."""
-    return textwrap.fill(" ".join(text.split()), _WIDTH, initial_indent="- ", subsequent_indent="  ")
-
-
-def _count(number: int, noun: str) -> str:
-    """``1 file``, ``2,000 files``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _size(size: int) -> str:
-    """About so many bytes, for people."""
-    if size >= 1_000 * MB:
-        return f"{size / (1_000 * MB):,.1f} GB"
-    if size >= 10 * MB:
-        return f"{size / MB:,.0f} MB"
-    return f"{size / MB:.1f} MB" if size >= MB // 10 else f"{max(1, round(size / 1_000))} kB"

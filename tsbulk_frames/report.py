@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import pandas as pd
 
+from tsbulk_frames._html import Badge, Tone, as_box, as_head, as_list, as_table
+from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_size, pick, wrapped
 from tsbulk_frames.errors import (
     JobError,
     PartialImportError,
@@ -22,6 +24,15 @@ from tsbulk_frames.messages import ImportJob
 __all__ = ["ImportReport", "Outcome", "PartitionReport"]
 
 Outcome: TypeAlias = Literal["done", "skipped", "failed", "unknown", "running"]
+_TONES: dict[Outcome, Tone] = {
+    "done": "good",
+    "skipped": "quiet",
+    "failed": "bad",
+    "unknown": "doubtful",
+    "running": "busy",
+}
+_COLUMNS = ["partition", "outcome", "rows", "bytes", "job_id"]
+_MOST_LINES, _MOST_REASONS = 10, 10
 
 
 @dataclass
@@ -140,8 +151,7 @@ class ImportReport:
     @property
     def counts(self) -> dict[str, int]:
         """Partitions by outcome: done, skipped (done before), failed, unknown, running."""
-        outcomes: tuple[Outcome, ...] = ("done", "skipped", "failed", "unknown", "running")
-        return {outcome: len(self.names(outcome)) for outcome in outcomes}
+        return {outcome: len(self.names(outcome)) for outcome in _TONES}
 
     def raise_for_status(self) -> None:
         """Raise if any partition failed or is unknown.
@@ -176,12 +186,59 @@ class ImportReport:
         return self.to_frame()[column]
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items() if count)
-        head = f"ImportReport: {len(self)} partitions ({counts or 'nothing to import'}), {self.rows:,} records"
-        return f"{head}\n{self.to_frame().to_string(max_rows=10)}" if self.partitions else head
+        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items() if count)
+        parts = [wrapped(f"ImportReport: {self._head()}{f' ({counts})' if counts else ''}")]
+        if reasons := self._reasons():
+            parts += [wrapped(self._warning(len(reasons))), *map(as_item, reasons)]
+        if self.partitions:
+            parts.append(as_columns(_COLUMNS, self._brief(_MOST_LINES), len(self)))
+        return "\n".join(parts)
 
     def _repr_html_(self) -> str:
-        return self.to_frame()._repr_html_()  # type: ignore[operator, no-any-return]
+        counts = self.counts
+        badges = [Badge(f"{counts[outcome]:,} {outcome}", tone) for outcome, tone in _TONES.items() if counts[outcome]]
+        parts = [as_head("ImportReport", self._head(), *badges)]
+        if reasons := self._reasons():
+            parts.append(as_list(self._warning(len(reasons)), reasons))
+        if self.partitions:
+            rows = self._brief(MOST_ROWS)
+            for row in rows:
+                outcome = cast(Outcome, row[1])
+                row[1] = Badge(outcome, _TONES[outcome])
+            parts.append(as_table(_COLUMNS, rows, len(self)))
+        return as_box(*parts)
+
+    def _head(self) -> str:
+        """In words."""
+        if not self.partitions:
+            return "nothing to import"
+        size = as_size(sum(one.bytes for one in self.partitions))
+        return f"{as_count(len(self), 'partition')}, {as_count(self.rows, 'record')}, {size}"
+
+    def _bad(self) -> list[PartitionReport]:
+        """Partitions that failed or are unknown."""
+        return [one for one in self.partitions if one.outcome in ("failed", "unknown")]
+
+    def _reasons(self) -> list[str]:
+        """Why partitions failed, or are unknown; of the first ten."""
+        return [
+            f"{one.partition} {one.outcome}: {self.errors.get(one.partition) or one.message or 'no reason given'}"
+            for one in self._bad()[:_MOST_REASONS]
+        ]
+
+    def _warning(self, shown: int) -> str:
+        """Say how to go on, and where the rest of the reasons is."""
+        number = len(self._bad())
+        rest = f"; the first {shown} of them, all are in .errors" if number > shown else ""
+        resume = f" with tsb.resume_import({self.manifest!r})" if self.manifest else ""
+        return f"{as_count(number, 'partition')} failed or unknown: mend the cause, and go on{resume}{rest}:"
+
+    def _brief(self, most: int) -> list[list[object]]:
+        """Rows narrow enough for a terminal, those that are not done first to be shown."""
+        return [
+            [one.partition, one.outcome, one.rows, as_size(one.bytes), one.job_id or ""]
+            for one in pick(self.partitions, [one.outcome not in ("done", "skipped") for one in self.partitions], most)
+        ]
 
 
 def heard(error: TsBulkError) -> bool:
