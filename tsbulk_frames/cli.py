@@ -1,4 +1,4 @@
-"""The command line ``tsbulk``; floor 8. Each command loads what it needs, so that help comes at once."""
+"""The command line ``tsbulk``; floor 8.5. Each command loads what it needs, so that help comes at once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,66 @@ except ModuleNotFoundError as error:
         f'tsbulk: the command line needs {error.name}, which is not installed; run: pip install "tsbulk-frames[cli]"'
     ) from error
 
+from tsbulk_frames.cli_errors import EXIT_CODES, FAILED, end, terminable
+from tsbulk_frames.cli_read import describe, jobs, read
+from tsbulk_frames.cli_session import Session, in_local_session
+from tsbulk_frames.cli_write import plan, resume, write
+from tsbulk_frames.doctor import doctor
+from tsbulk_frames.errors import ConfigError, TsBulkError
+
 __all__ = ["main"]
 
 _WAKE_SECONDS = 1.0
+_EPILOG = (
+    "Exit codes:\n"
+    + "\n".join(f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items())
+    + """
+
+Credentials come from the environment alone: TSBULK_TOKEN (a user's token), else those of an application in \
+MDSP_OS_VM_APP_NAME, MDSP_OS_VM_APP_VERSION, MDSP_HOST_TENANT, MDSP_USER_TENANT, MDSP_KEY_STORE_CLIENT_ID and \
+MDSP_KEY_STORE_CLIENT_SECRET. The gateway: --gateway, else TSBULK_GATEWAY. `tsbulk doctor` shows what is found.
+
+Results go to stdout, all else to stderr: an error is one line with the next step, or with --json one document \
+{"error": {"type", "exit_code", "message", "notes", "transient", …}}. Wrong usage is always told as text.
+
+Completion: eval "$(_TSBULK_COMPLETE=bash_source tsbulk)"; zsh_source, fish_source for those shells."""
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Tsbulk(click.RichGroup):
+    """Commands whose errors, signals and closed pipes end in one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command."""
+        code = 0
+        with terminable():
+            try:
+                try:
+                    super().invoke(ctx)
+                finally:
+                    sys.stdout.flush()
+            except (TsBulkError, OSError, ModuleNotFoundError, KeyboardInterrupt) as error:
+                session = ctx.obj or Session()
+                code = end(error, json=session.json, debug=session.debug, manifest=session.manifest)
+        if code:
+            ctx.exit(code)
+
+    def format_epilog(self, ctx: click.RichContext, formatter: click.RichHelpFormatter) -> None:  # type: ignore[override]
+        """Keep the lines of the table of exit codes."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        formatter.write(Padding(Text(_EPILOG), (0, 1)))
+
+
+@click.group(cls=_Tsbulk, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tsbulk-frames")
 def main() -> None:
     """History in and out of IoT TS Bulk (Insights Hub, MindSphere): exact and fast."""
+
+
+for _command in (read, plan, write, resume, jobs, describe, doctor):
+    main.add_command(_command)
 
 
 @main.command()
@@ -37,12 +88,28 @@ def main() -> None:
     help="Where the picture of the data goes.",
 )
 @click.option("--records", type=click.IntRange(min=300), default=1_080_000, show_default=True, help="How much data.")
-def demo(picture: Path, records: int) -> None:
-    """Write a pump station's history to a local sandbox, read it back, compare every value."""
+@in_local_session
+def demo(session: Session, picture: Path, records: int) -> None:
+    """Write a pump station's history to a local sandbox, read it back, compare every value.
+
+    \b
+    Keys of --json:
+      ok, records, differences, picture
+    """  # noqa: D301  (click keeps the lines behind it)
     from tsbulk_frames.demo import run_demo
 
-    click.echo("tsbulk demo: a pump station, there and back over HTTP")
-    sys.exit(1 if run_demo(picture, records=records, echo=click.echo) else 0)
+    def echo(line: str) -> None:
+        if not session.json and not session.quiet:
+            click.echo(line)
+
+    echo("tsbulk demo: a pump station, there and back over HTTP")
+    found = run_demo(picture, records=records, echo=echo)
+    session.show(
+        {"ok": not found, "records": records, "differences": found, "picture": str(picture.absolute())},
+        *(found if session.quiet else ()),
+    )
+    if found:
+        sys.exit(FAILED)
 
 
 @main.command()
@@ -62,7 +129,9 @@ def demo(picture: Path, records: int) -> None:
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Seconds per request.")
 @click.option("--bandwidth", type=click.FloatRange(min=1), help="Bytes per second and connection. [default: no bound]")
 @click.option("--allow-remote", is_flag=True, help="Listen on an address that is not loopback.")
+@in_local_session
 def sandbox(
+    session: Session,
     host: str,
     port: int,
     data: Path | None,
@@ -77,11 +146,15 @@ def sandbox(
     """Run a local server that plays the gateway and keeps the service's rules, until interrupted.
 
     Its URL is printed once it answers; then the credentials it accepts.
-    """
+
+    \b
+    Keys of --json:
+      url, client_id, client_secret (null where it was given), tenant
+    """  # noqa: D301  (click keeps the lines behind it)
     try:
         from tsbulk_frames.sandbox import Sandbox
     except ModuleNotFoundError as error:
-        raise click.ClickException(
+        raise ConfigError(
             f'the sandbox needs {error.name}, which is not installed; run: pip install "tsbulk-frames[sandbox]"'
         ) from error
 
@@ -107,12 +180,20 @@ def sandbox(
                     server.load_assets(assets)
             except OSError as error:
                 where = error.filename or f"--host {host} --port {port}"
-                raise click.ClickException(f"{where}: {error.strerror or error}") from error
+                raise ConfigError(f"{where}: {error.strerror or error}") from error
             except (ValueError, RuntimeError) as error:
-                raise click.ClickException(str(error)) from error
-            click.echo(server.url)
-            secret = "as given" if client_secret else server.client_secret
-            click.echo(f"client id: {server.client_id}  secret: {secret}  tenant: {server.tenant}")
+                raise ConfigError(str(error)) from error
+            secret = None if client_secret else server.client_secret
+            session.show(
+                {
+                    "url": server.url,
+                    "client_id": server.client_id,
+                    "client_secret": secret,
+                    "tenant": server.tenant,
+                },
+                server.url,
+                f"client id: {server.client_id}  secret: {secret or 'as given'}  tenant: {server.tenant}",
+            )
             sys.stdout.flush()
             _wait(arrived)
 

@@ -46,7 +46,7 @@ FLOORS = {
     "stop": 3,
     "tokens": 3.2,
     "session": 3.5,
-    "gate": 3,
+    "gate": 3.1,
     "call": 3.6,
     "transport": 4,
     "messages": 4.1,
