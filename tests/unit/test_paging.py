@@ -92,6 +92,27 @@ def test_a_split_covers_the_rest_exactly(length: int, pieces: int, piece_ns: int
     assert len(parts) <= pieces
 
 
+@pytest.mark.parametrize(
+    ("length_us", "pieces", "piece_us", "edges_us"),
+    [
+        (100_000, 1, 10_000, [0, 100_000]),
+        (100_000, 2, 10_000, [0, 10_000, 100_000]),
+        (100_000, 3, 10_000, [0, 10_000, 20_000, 100_000]),
+        (100_000, 4, None, [0, 25_000, 50_000, 75_000, 100_000]),
+        (100_000, 4, 60_000, [0, 25_000, 50_000, 75_000, 100_000]),
+        (5_000, 2, 2_500, [0, 2_000, 5_000]),
+        (5_001, 2, 2_500, [0, 2_500, 5_001]),
+        (100_000, 2, 50_000, [0, 50_000, 100_000]),
+    ],
+)
+def test_a_split_keeps_the_front_short(length_us: int, pieces: int, piece_us: int | None, edges_us: list[int]) -> None:
+    """All windows but the last are as long as asked, the last takes the rest; equal ones if none would be longer."""
+    piece_ns = None if piece_us is None else piece_us * 1_000
+    parts = split_rest(TimeRange(T0, T0 + length_us * 1_000), pieces, piece_ns)
+    assert [(one.start_ns - T0) // 1_000 for one in parts] == edges_us[:-1]
+    assert [(one.stop_ns - T0) // 1_000 for one in parts] == edges_us[1:]
+
+
 def test_a_window_asks_for_slightly_more_in_whole_milliseconds() -> None:
     """A server comparing at milliseconds, whichever way it rounds, still sends all that is wanted."""
     query = Chain(TimeRange(T0 + 1_234_567, T0 + 5_000_001)).query
@@ -125,6 +146,14 @@ def test_a_chain_ends(end: str | None) -> None:
     assert not Chain(TimeRange(T0, T0 + NS_PER_DAY), first_limit=1).advance(page_of([T0], end))
 
 
+@pytest.mark.parametrize(("left", "goes_on"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_chain_ends_when_nothing_can_follow(left: int, goes_on: bool) -> None:
+    """``from`` is not included: one nanosecond before the end there is nothing more to ask for."""
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
+    assert chain.advance(page_of([T0], next_link(T0 + NS_PER_DAY - left))) is goes_on
+    assert chain.rest.empty is not goes_on
+
+
 def test_a_chain_that_stands_still_is_refused() -> None:
     """A nextRecord that asks the same page again would never end."""
     chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
@@ -154,6 +183,38 @@ def test_a_next_record_with_a_bad_limit_is_refused() -> None:
     for digits in ("9" * 5000, "9" * 19):
         with pytest.raises(PageError, match="not a count"):
             Chain(TimeRange(T0, T0 + NS_PER_DAY), 5).advance(page_of([T0], next_link(T0 + 1) + f"&limit={digits}"))
+
+
+REFUSED = {
+    "no time": ("https://host/path?from=yesterday", "from='yesterday', which is no time"),
+    "no from": ("https://host/path?limit=3", "from='', which is no time"),
+    "no URL": ("http://[::1?from=2026-03-01T00:00:00Z", "from='', which is no time"),
+    "long": (f"https://host/path?from={'x' * 200}", f"from='{'x' * 80}', which"),
+    "a circle": (next_link(T0 - NS_PER_DAY), "from 2026-02-28T00:00:00Z, .* asked from 2026-02-28T23:59:59.999Z: "),
+    "no limit": (next_link(T0 + 1) + "&limit=-1", "limit='-1', not a count"),
+    "long limit": (next_link(T0 + 1, limit=10**199), f"limit='1{'0' * 79}', not a count"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_next_record_that_is_refused_is_shown(name: str) -> None:
+    """The error names the page, shows enough of what came, and says what to do."""
+    link, shown = REFUSED[name]
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY), first_limit=5)
+    chain.pages = 6
+    with pytest.raises(PageError, match=rf"^page 7: nextRecord .*{shown}") as caught:
+        chain.advance(page_of([T0], link))
+    assert caught.value.page == 7
+    assert caught.value.__cause__ is None
+    for step in ("without limit, and" if "limit" in name else "Read a shorter range, and", "the operator of the serv"):
+        assert step in str(caught.value)
+
+
+def test_a_large_limit_is_a_count() -> None:
+    """Eighteen digits are more records than there will ever be, and still a number."""
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY), 5)
+    assert chain.advance(page_of([T0], next_link(T0 + 1, limit=10**18 - 1)))
+    assert chain.query.limit == 10**18 - 1
 
 
 @pytest.mark.parametrize("bad", ["http://[::1?from=2026-03-01T00:00:00Z", "https://\u2100/?from=2026-03-01T00:00:00Z"])

@@ -65,6 +65,34 @@ def test_files_recombine_to_all_rows_and_keep_their_size(sizes: list[int], file_
         assert b > a or number == 0
 
 
+@pytest.mark.parametrize(
+    ("sizes", "room", "cuts"),
+    [
+        ([5, 5, 5, 5], 10, [(0, 2), (2, 4)]),
+        ([5, 5, 5, 5], 9, [(0, 1), (1, 3), (3, 4)]),
+        ([5, 5, 5, 5], 5, [(0, 1), (1, 3), (3, 4)]),
+        ([5, 5, 5, 5], 4, [(0, 0), (0, 2), (2, 4)]),
+        ([5, 5, 5, 5], -1, [(0, 0), (0, 2), (2, 4)]),
+        ([5, 6, 5], 10, [(0, 1), (1, 2), (2, 3)]),
+        ([30, 5, 5], 10, [(0, 1), (1, 3)]),
+        ([30, 5], 9, [(0, 0), (0, 1), (1, 2)]),
+        ([5, 5], 10, [(0, 2)]),
+    ],
+)
+def test_files_are_filled(sizes: list[int], room: int, cuts: list[tuple[int, int]]) -> None:
+    """As many rows as fit go into a file, to the last byte; a row larger than a file has one of its own."""
+    assert list(cut_rows(np.concatenate([[7], 7 + np.cumsum(sizes)]), room, 10)) == cuts
+
+
+def test_a_record_of_exactly_half_an_hour_is_too_young() -> None:
+    """The service takes what is older, not what is as old."""
+    now = DAY0 + 1_800 * NS_PER_SECOND
+    check_age(np.array([DAY0 - 1]), now, TwinType.PERFORMANCE)
+    with pytest.raises(FrameError, match="1 of 1 records are too young") as caught:
+        check_age(np.array([DAY0]), now, TwinType.PERFORMANCE)
+    assert "write them later" in str(caught.value)
+
+
 def test_young_records_of_a_performance_asset_are_refused() -> None:
     """Not older than 30 minutes: refused with count, first row and the border."""
     times = np.array([DAY0 - 2, DAY0 - 1, DAY0, DAY0 + 1])
@@ -81,19 +109,23 @@ def test_old_enough_records_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("twin", "size", "unit"),
-    [(TwinType.PERFORMANCE, 1_000_000_000, "UTC day"), (TwinType.SIMULATION, 350_000_000, "UTC hour")],
+    ("twin", "size", "unit", "said"),
+    [
+        (TwinType.PERFORMANCE, 1_000_000_000, "day", "2026-03-01: 1,000.0 MB"),
+        (TwinType.SIMULATION, 350_000_000, "hour", "2026-03-01T00: 350.0 MB"),
+    ],
 )
-def test_a_partition_keeps_the_size_rule(twin: TwinType, size: int, unit: str) -> None:
-    """Exactly the limit passes, one byte more does not."""
+def test_a_partition_keeps_the_size_rule(twin: TwinType, size: int, unit: str, said: str) -> None:
+    """Exactly the limit passes, one byte more does not: the error tells partition, size, limit and what to do."""
     partition = Partition(DAY0, twin.partition_ns)
     check_partition(partition, twin, size, 1)
-    with pytest.raises(FrameError, match=unit):
+    limit = f"a {twin} asset takes at most {size // 1_000_000} MB a UTC {unit}; write fewer .* of this {unit}"
+    with pytest.raises(FrameError, match=f"^partition {said} of import files, but {limit}"):
         check_partition(partition, twin, size + 1, 1)
 
 
 def test_a_partition_keeps_the_file_rule() -> None:
     """100 files pass, 101 do not."""
     check_partition(DAY, TwinType.PERFORMANCE, 1, 100)
-    with pytest.raises(FrameError, match="101 import files"):
+    with pytest.raises(FrameError, match=r"101 import files, but a job takes at most 100; write fewer .* larger files"):
         check_partition(DAY, TwinType.PERFORMANCE, 1, 101)
