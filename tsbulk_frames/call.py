@@ -122,6 +122,12 @@ class Call:
         silence = Silence(self.method, self.shown, str(cause), cause, certificate=False)
         return Failure(False, None, None, silence.error, sent=False)
 
+    def crowded(self, limit: str) -> Failure:
+        """End a request that found no free place in all the time it has: this try is not sent."""
+        cause = TimeoutError(f"{limit} requests to this gateway were under way all the time")
+        silence = Silence(self.method, self.shown, str(cause), cause, certificate=False)
+        return Failure(False, None, None, silence.error, sent=False, limit=limit)
+
     def paused(self, seconds: float, limit: str) -> Failure:
         """Fail at once where all were asked to wait longer than this request may take: this try is not sent."""
         said = f"another request, with {seconds:.0f} s to wait for all"

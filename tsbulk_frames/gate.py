@@ -17,7 +17,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+
+from tsbulk_frames.stop import Stop
 
 __all__ = ["Circuit", "Gate", "Throttle", "gate_to"]
 
@@ -26,6 +28,8 @@ THRESHOLD = 8
 FIRST_COOL_DOWN = 1.0
 """Seconds until the first look at a service that does not answer; doubled with each look in vain."""
 LONGEST_COOL_DOWN = 20.0
+_LOOK = 0.05
+"""Seconds after which one who waits for a place looks at the time, where it is told: such a clock wakes nobody."""
 _SOON = 1e-3
 """Seconds that are no reason to wait again: sleeping is not that exact."""
 
@@ -155,19 +159,50 @@ class Gate:
             self._limit = max(self._limit, limit)
             self._free.notify_all()
 
+    @property
+    def limit(self) -> int:
+        """How many may be under way at once."""
+        return self._limit
+
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of the places; wait for it as long as it takes."""
+    def slot(self, stop: Stop | None = None, until: float = math.inf) -> Iterator[bool]:
+        """Hold one of the places; false where none came free before the stop was thrown or the time was over.
+
+        Parameters
+        ----------
+        stop : Stop, optional
+            Ends the waiting.
+        until : float
+            When the waiting ends, by the gate's clock.
+        """
         with self._free:
-            while self._busy >= self._limit:
-                self._free.wait()
-            self._busy += 1
+            held = self._busy < self._limit or self._await_place(stop, until)
+            self._busy += held
         try:
-            yield
+            yield held
         finally:
-            with self._free:
-                self._busy -= 1
-                self._free.notify()
+            if held:
+                with self._free:
+                    self._busy -= 1
+                    self._free.notify()
+
+    def _await_place(self, stop: Stop | None, until: float) -> bool:
+        """Wait for a place, which is not taken yet (lock held)."""
+        with nullcontext() if stop is None else stop.waking(self._wake):
+            while self._busy >= self._limit:
+                left = until - self._clock()
+                if left <= 0 or (stop is not None and stop.asked):
+                    self._free.notify()  # what woke this one may have been meant for another
+                    return False
+                if self._clock is not time.monotonic:
+                    left = min(left, _LOOK)
+                self._free.wait(None if left == math.inf else left)
+        return True
+
+    def _wake(self) -> None:
+        """Let all who wait for a place look whether they still should."""
+        with self._free:
+            self._free.notify_all()
 
 
 _gates: weakref.WeakValueDictionary[str, Gate] = weakref.WeakValueDictionary()

@@ -29,6 +29,7 @@ class Stop:
         self._asked = threading.Event()
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
+        self._wakers: list[Callable[[], None]] = []
 
     @property
     def asked(self) -> bool:
@@ -41,10 +42,24 @@ class Stop:
         with self._lock:
             for one in self._sockets:
                 _shut(one)
+            wakers = list(self._wakers)
+        for wake in wakers:
+            wake()
 
     def sleep(self, seconds: float) -> None:
         """Pause, but not beyond `now`."""
         self._asked.wait(seconds)
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have somebody who waits for something else than a socket woken by `now`, in its thread."""
+        with self._lock:
+            self._wakers.append(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakers.remove(wake)
 
     @staticmethod
     def current() -> Stop | None:

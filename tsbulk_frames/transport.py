@@ -23,7 +23,8 @@ service held back: see `gate`         again  again             again           f
 by one more try with a fresh token, for all of them: nothing was done. Pauses: what ``Retry-After`` asks for (after a
 429 all requests to the gateway keep it), else anything between 0 and 0.5 s, doubled with each try up to 20 s; until the
 next look where a service is held back. Limits: ``max_attempts``, and ``retry_budget`` seconds in which the last try may
-begin; each try has ``request_deadline`` seconds, its body included. A token's request has these limits to itself.
+begin; each try has ``request_deadline`` seconds, its body included. All ``max_connections`` being busy, a request waits
+for a place as long as both together. A token's request has these limits to itself.
 """
 
 from __future__ import annotations
@@ -295,11 +296,13 @@ class Transport:
         """Send once, when there is a free slot, no pause on, and the service not held back; nobody waits in a slot."""
         circuit = self._gate.circuit(call.service)
         while True:
-            with self._gate.slot():
+            with self._gate.slot(call.stop, call.latest + self.config.request_deadline) as free:
                 if self._closed:
                     raise ConfigError("this connection is closed; open a new one")
                 if call.stopped:
                     return call.left()
+                if not free:
+                    return call.crowded(f"max_connections={self._gate.limit}")
                 pause = self._throttle.remaining
                 if not pause:
                     look = circuit.admit()
