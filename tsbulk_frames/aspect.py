@@ -19,7 +19,7 @@ from tsbulk_frames.model import QC_SUFFIX, TIME, Series, TwinType, is_quality_co
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.stop import Stop
 
-__all__ = ["AspectQuestion", "Target", "ask_aspect", "ask_target", "check_variables"]
+__all__ = ["AspectQuestion", "Target", "ask_aspect", "ask_target", "check_variables", "refuse_variables"]
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,22 @@ def check_variables(table: pa.Table, variables: Sequence[Variable], tell: Tell) 
             )
         elif not owner.quality_code:
             tell(FrameError(f"column {name!r}: {owner.name!r} has no quality code; drop the column", column=name))
+
+
+def refuse_variables(table: pa.Table, variables: Sequence[Variable]) -> None:
+    """Refuse a table whose columns do not fit the variables of the aspect; see `check_variables`.
+
+    Raises
+    ------
+    FrameError
+        The first fault; a note tells of the others.
+    """
+    found: list[FrameError] = []
+    check_variables(table, variables, found.append)
+    if found:
+        if found[1:]:
+            found[0].add_note("\n".join(["further rules that would be broken:", *(f"- {one}" for one in found[1:])]))
+        raise found[0]
 
 
 def _check_variable(variable: Variable, column: Column, table: pa.Table, tell: Tell) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "Series",
     "TimeRange",
     "TwinType",
+    "check_name",
     "format_time",
     "is_quality_code",
     "parse_moment",
@@ -104,6 +105,18 @@ def is_quality_code(name: str) -> bool:
     return name.endswith(QC_SUFFIX) and len(name) > len(QC_SUFFIX)
 
 
+def check_name(name: str, value: object) -> None:
+    """Refuse what is no name of an entity or property set.
+
+    Raises
+    ------
+    FrameError
+        Not a text, empty, or a step in a path (``.``, ``..``).
+    """
+    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
+        raise FrameError(f"{name}={value!r} is not a name; give the {name.replace('_', ' ')} as a non-empty str")
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One time series: an aspect (`property_set`) of an asset (`entity`)."""
@@ -113,11 +126,7 @@ class Series:
 
     def __post_init__(self) -> None:
         for name in ("entity", "property_set"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip() or value in (".", ".."):
-                raise FrameError(
-                    f"{name}={value!r} is not a name; give the {name.replace('_', ' ')} as a non-empty str"
-                )
+            check_name(name, getattr(self, name))
 
     def __str__(self) -> str:
         return f"{self.entity}/{self.property_set}"

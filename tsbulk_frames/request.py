@@ -28,6 +28,7 @@ from tsbulk_frames.model import (
     Moment,
     Series,
     TimeRange,
+    check_name,
     format_time,
     is_quality_code,
     parse_moment,
@@ -166,7 +167,7 @@ def check_entities(entity: str | Sequence[str]) -> tuple[bool, list[str]]:
     Raises
     ------
     FrameError
-        Neither a text nor a list of different ones.
+        Neither a name nor a list of different ones.
     """
     given: object = entity
     if isinstance(given, bytes) or not isinstance(given, Iterable):
@@ -174,6 +175,8 @@ def check_entities(entity: str | Sequence[str]) -> tuple[bool, list[str]]:
     entities = [entity] if isinstance(entity, str) else list(entity)
     if not entities or len(set(map(str, entities))) != len(entities):
         raise FrameError(f"entity={entity!r} is an empty list or names one twice; give each entity once")
+    for one in entities:
+        check_name("entity", one)
     return not isinstance(entity, str), entities
 
 

@@ -19,6 +19,7 @@ HTML = "<html><head><title>Login</title></head><body><h1>Please sign in</h1></bo
 TIME = "2026-03-01T10:00:00Z"
 READ, JOBS, JOB = r"/iottsbulk/v3/timeseries/", r"/importJobs$", r"/importJobs/"
 FILES, ASSETS, ASPECTS, TOKEN = r"/iotfile/v3/files/", r"/assets/[0-9a-f]+$", r"/aspects", r"oauth/token$"
+LIST = r"/v3/assets$"
 
 
 def read(site: Site, entity: str) -> pd.DataFrame:
@@ -49,6 +50,16 @@ def await_job(site: Site, entity: str) -> object:
 def find(site: Site, entity: str) -> object:
     """Look a file up."""
     return site.con.files.find_file(entity, "a.json")
+
+
+def look(site: Site, entity: str) -> object:
+    """List the assets."""
+    return tsb.list_assets(connection=site.con)
+
+
+def annotated(site: Site, entity: str) -> object:
+    """Read a day, and what is said of it."""
+    return tsb.read_timeseries(entity, "pump", "2026-03-01", "2026-03-02", describe=True, connection=site.con)
 
 
 @dataclass(frozen=True)
@@ -245,6 +256,27 @@ OTHERS = [
         ask,
         ASPECTS,
         Answer(200, {"_embedded": {"aspects": [{"name": "a"}]}, "page": {"totalPages": 10**9}}),
+        *(PROTO, ("again",)),
+    ),
+    Wrong("aspects: HTML", annotated, ASPECTS, text(HTML), DE, ("not JSON", "check gateway")),
+    Wrong("aspects: not this one", annotated, ASPECTS, Answer(200, {}), tsb.NotFoundError, ("'pump'", "none")),
+    Wrong("assets: HTML", look, LIST, text(HTML), DE, ("not JSON", "check gateway")),
+    Wrong("assets: a list", look, LIST, Answer(200, []), PROTO, ("list", "object")),
+    Wrong("assets: a number", look, LIST, Answer(200, {"_embedded": {"assets": 5}}), PROTO, ("int", "not a list")),
+    Wrong("assets: texts", look, LIST, Answer(200, {"_embedded": {"assets": ["a"]}}), PROTO, ("str", "object")),
+    Wrong("assets: one without id", look, LIST, Answer(200, {"_embedded": {"assets": [{}]}}), PROTO, ("no assetId",)),
+    Wrong(
+        "assets: fewer than it counts",
+        look,
+        LIST,
+        Answer(200, {"_embedded": {"assets": [{"assetId": "a"}]}, "page": {"totalElements": 2, "totalPages": 1}}),
+        *(PROTO, ("1 came, totalElements=2", "ask again")),
+    ),
+    Wrong(
+        "assets: the same page for ever",
+        look,
+        LIST,
+        Answer(200, {"_embedded": {"assets": [{"assetId": "a"}]}, "page": {"totalPages": 10**9}}),
         *(PROTO, ("again",)),
     ),
     Wrong("listing: an object", find, FILES, Answer(200, {}), PROTO, ("dict", "list")),

@@ -316,6 +316,25 @@ ARGUMENTS = [
         "start",
     ),
     bad("FileServiceClient limit", lambda g: g.site.con.files.list_files("e", limit=501), FE, "limit=501", "to 500"),
+    bad("list_assets name", lambda g: tsb.list_assets(name=5, connection=g.site.con), FE, "name=5", "give a str"),
+    bad(
+        "list_assets type", lambda g: tsb.list_assets(type_id="", connection=g.site.con), FE, "type_id=''", "give a str"
+    ),
+    bad("list_assets filter", lambda g: tsb.list_assets(filter="a", connection=g.site.con), FE, "filter='a'", "a dict"),
+    bad(
+        "list_assets filter not JSON",
+        lambda g: tsb.list_assets(filter={"name": {1, 2}}, connection=g.site.con),
+        *(FE, "filter=", "set", "a dict like"),
+    ),
+    bad(
+        "list_assets name twice",
+        lambda g: tsb.list_assets(name="a", filter={"name": "b"}, connection=g.site.con),
+        *(FE, "name=", "filter['name']", "one of both"),
+    ),
+    bad("list_assets limit", lambda g: tsb.list_assets(limit=0, connection=g.site.con), FE, "limit=0", "positive int"),
+    bad("describe entity", lambda g: tsb.describe(5, connection=g.site.con), FE, "entity=5", "a list"),
+    bad("describe nothing", lambda g: tsb.describe([], connection=g.site.con), FE, "entity=[]", "once"),
+    bad("describe one of several", lambda g: tsb.describe(["a", ".."], connection=g.site.con), FE, "'..'", "non-empty"),
     bad("AssetsClient entity", lambda g: g.site.con.assets.get_asset(".."), FE, "'..'", "entity"),
     bad(
         "ReadOperationsClient fields missing",
@@ -336,6 +355,11 @@ ARGUMENTS = [
     ),
     bad(
         "Client without credentials", lambda g: tsb.ReadOperationsClient(mindsphere_credentials="hush"), CE, "UserToken"
+    ),
+    bad(
+        "read_timeseries describe",
+        lambda g: tsb.read_timeseries("e", "p", "2026-03-01", "2026-03-02", describe="yes", connection=g.site.con),
+        *(FE, "describe='yes'", "True and False"),
     ),
     bad("Series", lambda g: tsb.Series("a", ""), FE, "property_set=''", "non-empty"),
     bad("TimeRange", lambda g: tsb.TimeRange.parse("2026-03-02", "2026-03-01"), FE, "start=2026-03-02", "swap"),

@@ -324,7 +324,7 @@ def test_a_failing_job_does_not_stop_the_others(shared: Site) -> None:
     entity = shared.asset()
     frame = pd.DataFrame({"small": [1, 2**40, 3]}, index=times("2026-03-01", 3, "h"))
     with pytest.raises(tsb.PartialImportError, match="1 of 3 partitions failed") as caught:
-        tsb.write_timeseries(frame, entity, "pump", connection=shared.con)
+        tsb.write_timeseries(frame, entity, "pump", twin_type="simulation", connection=shared.con)
     error = caught.value
     assert error.done == ("2026-03-01T00", "2026-03-01T02")
     assert error.failed == ("2026-03-01T01",)
