@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from tsbulk_frames._text import left_out
 
-__all__ = ["Badge", "Tone", "as_box", "as_facts", "as_head", "as_list", "as_table"]
+__all__ = ["Badge", "Tone", "as_box", "as_code", "as_facts", "as_head", "as_list", "as_table"]
 
 Tone: TypeAlias = Literal["good", "quiet", "busy", "doubtful", "bad"]
 _TINTS: Mapping[Tone, tuple[str, str]] = {  # told apart by the colour-blind as well, and on any background
@@ -41,12 +41,17 @@ class Badge:
 
 def as_head(kind: str, *parts: str | Badge) -> str:
     """Say what it is, and in a few words what is in it."""
-    return f"<p><b>{_text(kind)}</b> {' '.join(map(_cell, parts))}</p>"
+    return f"<p><b>{_text(kind)}</b> {' &nbsp;'.join(map(_cell, parts))}</p>"
 
 
 def as_list(title: str, items: Sequence[str]) -> str:
     """List texts under a title."""
     return f"<p><b>{_text(title)}</b></p><ul>{''.join(f'<li>{_text(one)}</li>' for one in items)}</ul>"
+
+
+def as_code(title: str, code: str) -> str:
+    """Show something to be typed."""
+    return f"<p>{_text(title)}<code>{_text(code)}</code></p>"
 
 
 def as_facts(facts: Iterable[tuple[str, object]]) -> str:

@@ -63,7 +63,7 @@ class DownloadInfo:
     skipped: int
 
     def __repr__(self) -> str:
-        return f"DownloadInfo: {self._head()} in {self.directory}"
+        return f"DownloadInfo in {self.directory}: {self._head()}"
 
     def _repr_html_(self) -> str:
         names = [path.relative_to(self.directory).as_posix() for path in self.files]

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, cast
 
 import pandas as pd
 
-from tsbulk_frames._html import Badge, Tone, as_box, as_head, as_list, as_table
+from tsbulk_frames._html import Badge, Tone, as_box, as_code, as_head, as_list, as_table
 from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_size, pick, wrapped
 from tsbulk_frames.errors import (
     JobError,
@@ -190,6 +190,7 @@ class ImportReport:
         parts = [wrapped(f"ImportReport: {self._head()}{f' ({counts})' if counts else ''}")]
         if reasons := self._reasons():
             parts += [wrapped(self._warning(len(reasons))), *map(as_item, reasons)]
+            parts += [f"go on with: {self._command}"] if self._command else []
         if self.partitions:
             parts.append(as_columns(_COLUMNS, self._brief(_MOST_LINES), len(self)))
         return "\n".join(parts)
@@ -200,6 +201,7 @@ class ImportReport:
         parts = [as_head("ImportReport", self._head(), *badges)]
         if reasons := self._reasons():
             parts.append(as_list(self._warning(len(reasons)), reasons))
+            parts += [as_code("go on with: ", self._command)] if self._command else []
         if self.partitions:
             rows = self._brief(MOST_ROWS)
             for row in rows:
@@ -227,11 +229,15 @@ class ImportReport:
         ]
 
     def _warning(self, shown: int) -> str:
-        """Say how to go on, and where the rest of the reasons is."""
+        """Say how many are not done, and where the rest of the reasons is."""
         number = len(self._bad())
         rest = f"; the first {shown} of them, all are in .errors" if number > shown else ""
-        resume = f" with tsb.resume_import({self.manifest!r})" if self.manifest else ""
-        return f"{as_count(number, 'partition')} failed or unknown: mend the cause, and go on{resume}{rest}:"
+        return f"{as_count(number, 'partition')} failed or unknown{rest}:"
+
+    @property
+    def _command(self) -> str:
+        """What goes on with it, once the cause is mended."""
+        return f"tsb.resume_import({self.manifest!r})" if self.manifest else ""
 
     def _brief(self, most: int) -> list[list[object]]:
         """Rows narrow enough for a terminal, those that are not done first to be shown."""
