@@ -210,6 +210,8 @@ class _Part:
 def _cut(table: pa.Table, twin: TwinType, closed: Closed) -> Iterator[_Part]:
     """Cut a table by partitions; in bounded memory, however large it is."""
     for batch in table.to_batches(max_chunksize=_BLOCK_ROWS):
+        if not batch.num_rows:  # what pandas joined from a part without rows has such pieces
+            continue
         block = pa.Table.from_batches([batch])
         times = times_of(block)
         cuts = cut_partitions(times, twin, closed)

@@ -541,3 +541,12 @@ def test_a_note_of_many_problems_is_short() -> None:
     assert "- column 20\n- and 9 more" in caught.value.__notes__[0]
     assert repr(planned).count("\n- ") == planned._repr_html_().count("<li>") == 10
     assert "all are in .problems_frame()" in " ".join(repr(planned).split())
+
+
+def test_a_frame_joined_from_parts_without_rows_is_planned() -> None:
+    """Text columns that pandas joined have pieces without rows; they count for nothing."""
+    times = pd.date_range("2026-03-01", periods=3, freq="h", tz="UTC")
+    frame = pd.DataFrame({"state": pd.array(["a", "b", "c"], dtype="string[pyarrow]")}, index=times)
+    joined = pd.concat([frame[:0], frame[:2], frame[2:2], frame[2:]])
+    plan = tsb.plan_import(joined, "pump-1", "flow", twin_type="simulation")
+    assert [one.rows for one in plan.partitions] == [1, 1, 1]
