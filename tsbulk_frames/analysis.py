@@ -78,7 +78,7 @@ def mask_quality(
         if owner is None:
             continue
         codes.append(name)
-        bad = ~_is_good(frame[name], good, missing_ok) & present(frame[owner])
+        bad = ~_is_good(frame[name], good, missing_ok)
         if bad.any():
             masked[owner] = with_values(frame[owner], np.where(bad, -1, np.arange(len(frame))), frame.index)
     result = frame.assign(**masked)

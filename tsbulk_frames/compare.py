@@ -163,10 +163,15 @@ def _plain(values: pd.Series) -> tuple[str, npt.NDArray[np.generic]]:
 
 def _same(ours: object, theirs: object) -> bool:
     """Whether two values are the same; to Python True is 1, and NumPy compares large integers as floats."""
-    ours, theirs = (one.item() if isinstance(one, np.generic) else one for one in (ours, theirs))
+    ours, theirs = _python(ours), _python(theirs)
     if isinstance(ours, bool) != isinstance(theirs, bool):
         return False
     return bool(ours == theirs)
+
+
+def _python(value: object) -> object:
+    """Give Python's own value of one of NumPy's scalars, as an object column may hold them."""
+    return value.item() if isinstance(value, np.bool_ | np.integer | np.floating) else value
 
 
 def _listed(
@@ -214,5 +219,5 @@ def _cell(frame: pd.DataFrame, name: object, rows: Rows | None, at: int) -> obje
     """Python value of a cell; None where it, its column or its record is missing."""
     if rows is None or name not in frame.columns:
         return None
-    value = frame[name].iloc[[rows[at]]].tolist()[0]
+    value = _python(frame[name].iloc[[rows[at]]].tolist()[0])
     return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
