@@ -30,6 +30,10 @@ CAP = 20.0
 """Seconds: upper bound of any pause the service did not ask for."""
 
 
+LONGEST_ASKED = 3600.0
+"""Seconds: upper bound of a pause the service asks for, as a slip of some digits must not keep a process out for good."""
+
+
 def repeatable_status(status: int, retry: Retry) -> bool:
     """Whether an answer with this status is worth another try: only a 429 says for certain that nothing was done."""
     if status == 429:
@@ -43,7 +47,7 @@ def backoff(attempt: int, draw: Callable[[float, float], float]) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds the service asks to wait; None where it does not say, or leaves it to us by asking for none.
+    """Seconds the service asks to wait, an hour at most; None where it does not say, or asks for none.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         if until is None:
             return None
         seconds = max(0.0, until - (now if date is None else date))
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    return min(seconds, LONGEST_ASKED) if math.isfinite(seconds) and seconds > 0 else None
 
 
 def _http_date(value: str | None) -> float | None:
@@ -78,7 +82,7 @@ def _http_date(value: str | None) -> float | None:
         return None
     try:
         return parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
 
 

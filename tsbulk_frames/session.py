@@ -19,7 +19,6 @@ from tsbulk_frames._cut import PageBody
 from tsbulk_frames.stop import POOL_CLASSES
 
 __all__ = [
-    "UNUSABLE",
     "Answer",
     "Bearer",
     "Deadline",
@@ -29,6 +28,7 @@ __all__ = [
     "never_sent",
     "overrun",
     "prepare_session",
+    "unusable",
     "whole_body",
 ]
 
@@ -36,6 +36,8 @@ CHUNK = 1 << 20
 """Bytes read from the socket at most before deadline and size are looked at again."""
 _SMALL_CHUNK = 1 << 16
 _LARGE = 1 << 18
+_DIGITS = 18
+"""What 64 bits always hold: no body is longer."""
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -174,14 +176,15 @@ def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> P
     OSError, urllib3.exceptions.HTTPError
         See `chunks_of`.
     """
-    told = response.headers.get("Content-Length", "")
-    plain = told.isdecimal() and "Content-Encoding" not in response.headers
-    whole = mmap.mmap(-1, int(told)) if plain and _LARGE <= int(told) <= limit else None
+    told = _length_told(response.headers)
+    whole = mmap.mmap(-1, told) if told is not None and _LARGE <= told <= limit else None
     chunks: list[bytes] = []
     size = 0
     for chunk in chunks_of(response, CHUNK if whole is None else _SMALL_CHUNK, deadline):
         if whole is None:
             chunks.append(chunk)
+        elif size + len(chunk) > len(whole):
+            raise ConnectionError(f"the body has more than the {len(whole)} bytes that were told")
         else:
             whole[size : size + len(chunk)] = chunk
         size += len(chunk)
@@ -195,6 +198,23 @@ def whole_body(response: requests.Response, limit: int, deadline: Deadline) -> P
             raise ConnectionError(f"the body ended after {size} of {len(whole)} bytes")
         return whole
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _length_told(headers: Mapping[str, str]) -> int | None:
+    """Read the length of a body as it will come out; None where it is not told, in chunks or compressed.
+
+    Raises
+    ------
+    ConnectionError
+        What is told is no length: then nobody knows where the body ends.
+    """
+    told = headers.get("Content-Length")
+    if told is None or "Transfer-Encoding" in headers:
+        return None
+    one, *others = {value.strip() for value in told.split(",")}  # proxies have been seen to tell it twice
+    if others or not one.isascii() or not one.isdecimal() or len(one) > _DIGITS:
+        raise ConnectionError(f"the answer has Content-Length: {told[:40]!r}, which is no length")
+    return None if "Content-Encoding" in headers else int(one)
 
 
 def prepare_session(session: requests.Session, connections: int) -> requests.Session:
@@ -249,13 +269,19 @@ class Bearer(requests.auth.AuthBase):
         return request
 
 
-UNUSABLE = (
+_UNUSABLE = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-"""What requests raises for an address, a header or a proxy it cannot work with: nothing was sent."""
+"""What requests raises for an address, a header or a proxy it cannot work with."""
+
+
+def unusable(error: BaseException) -> bool:
+    """Whether the request could not be put together, so that nothing was sent; a header may be the answer's as well."""
+    answered = isinstance(error.args[0] if error.args else None, urllib3.exceptions.InvalidHeader)
+    return isinstance(error, _UNUSABLE) and not answered
 
 
 def never_sent(error: BaseException) -> bool:

@@ -54,7 +54,6 @@ from tsbulk_frames.failures import drop_frames, innermost
 from tsbulk_frames.gate import Circuit, Gate, gate_to
 from tsbulk_frames.retry import Failure, Retry, repeat
 from tsbulk_frames.session import (
-    UNUSABLE,
     Answer,
     Bearer,
     Deadline,
@@ -62,6 +61,7 @@ from tsbulk_frames.session import (
     chunks_of,
     overrun,
     prepare_session,
+    unusable,
     whole_body,
 )
 from tsbulk_frames.stop import Stop, patience
@@ -351,12 +351,12 @@ class Transport:
                     limit = self.config.max_answer_bytes
                     return Answer(status, response.headers, whole_body(response, limit, deadline))
                 return self._refused(call, response, deadline, token)
-        except UNUSABLE as error:
-            return call.unusable(innermost(error, self._hidden(token)))
         except TooLarge as error:
             return call.too_large(status, error)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             text = innermost(error, self._hidden(token))
+            if unusable(error):
+                return call.unusable(text)
             return call.unanswered(error, text, status, self._setting(overrun(error, deadline)))
         except BaseException as error:
             drop_frames(error, before)
