@@ -31,7 +31,7 @@ from tsbulk_frames.model import NS_PER_DAY, TIME, Inclusive, Moment, Series, Tim
 from tsbulk_frames.paging import times_of
 from tsbulk_frames.progress import Meter, Progress, check_progress, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_read, check_workers, stream_tables
-from tsbulk_frames.schema import Types, conform, types_of
+from tsbulk_frames.schema import ask_model, conform
 
 __all__ = ["DownloadInfo", "download_parquet"]
 
@@ -121,7 +121,8 @@ def download_parquet(
     -----
     Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``. Partitioned by entity and UTC day (hive
     style). Types are those the aspect declares; where the asset model cannot be read, each day has the types of its
-    values, and files whose types differ are written anew at the end so that all agree.
+    values, and files whose types differ are written anew at the end so that all agree. Units and descriptions stand in
+    the metadata of the fields, as `read_arrow` has them.
 
     Examples
     --------
@@ -147,7 +148,8 @@ def download_parquet(
     state = _State.open(Path(directory), read, con.config.host_url)
     written: list[Path] = []
     rows = skipped = 0
-    types = types_of(read, con)
+    model = ask_model(read, con)
+    schema = None if model is None else model.schema
     gaps = {series: state.missing(series.entity, read.range) for series in read.series}
     before, total = 0, sum(span.stop_ns - span.start_ns for spans in gaps.values() for span in spans)
     with meter(progress, f"download {property_set}", unit="B", total=total) as told:
@@ -157,12 +159,12 @@ def download_parquet(
                 one = replace(read, series=(series,), range=span)
                 reach = partial(_reach, told, before)
                 stream = stream_tables(one, con, workers=workers, advance=told.advance, reach=reach)
-                for path, count in _write_days(state, series, span, _shaped(one, types, stream)):
+                for path, count in _write_days(state, series, span, _shaped(one, schema, stream)):
                     written.append(path)
                     rows += count
                     told.tell(rows=rows, files=len(written))
                 before += span.stop_ns - span.start_ns
-    if types is None:
+    if schema is None:
         _agree(state.directory)
     sizes = sum(path.stat().st_size for path in written)
     return DownloadInfo(state.directory, tuple(written), rows, sizes, skipped)
@@ -173,10 +175,11 @@ def _reach(told: Meter, before_ns: int, covered_ns: int, through: int, known: in
     told.reach(before_ns + covered_ns, through, known)
 
 
-def _shaped(read: ReadRequest, types: Types | None, stream: Iterator[tuple[int, pa.Table]]) -> Iterator[pa.Table]:
-    """Bring tables to the declared types, where there are any."""
+def _shaped(read: ReadRequest, schema: pa.Schema | None, stream: Iterator[tuple[int, pa.Table]]) -> Iterator[pa.Table]:
+    """Bring tables to the declared types, where there are any, with units and descriptions."""
+    types = {} if schema is None else dict(zip(schema.names, schema.types, strict=True))
     for _, table in stream:
-        yield read.shape([table]) if types is None else conform(table, types)
+        yield read.shape([table]) if schema is None else conform(table, types).cast(schema)
 
 
 class _State:

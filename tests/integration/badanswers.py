@@ -19,7 +19,7 @@ HTML = "<html><head><title>Login</title></head><body><h1>Please sign in</h1></bo
 TIME = "2026-03-01T10:00:00Z"
 READ, JOBS, JOB = r"/iottsbulk/v3/timeseries/", r"/importJobs$", r"/importJobs/"
 FILES, ASSETS, ASPECTS, TOKEN = r"/iotfile/v3/files/", r"/assets/[0-9a-f]+$", r"/aspects", r"oauth/token$"
-LIST = r"/v3/assets$"
+LIST = r"/v3/assets(\?|$)"
 
 
 def read(site: Site, entity: str) -> pd.DataFrame:
