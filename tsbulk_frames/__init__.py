@@ -2,20 +2,20 @@
 
 The shop window: every public name, and where it lives. A module is loaded when one of its names is first used.
 
-=================  ===========================================================================================
-to …               use
-=================  ===========================================================================================
-connect            `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig`
-find out           `list_assets`, `describe`
-read               `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet`
-plan               `plan_import`
-write              `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files`
-analyse            `mask_quality`, `to_grid`, `compare_frames`
-use a cluster      `dask`: the same calls with Dask
-try and test       `Sandbox`
-go one to one      `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient`
-handle errors      `errors`: everything is a `TsBulkError`
-=================  ===========================================================================================
+| to … | use |
+|---|---|
+| connect | `connect`, `UserToken`, `TenantCredentials`, `AppCredentials`, `RestClientConfig` |
+| find out | `list_assets`, `describe` |
+| read | `read_timeseries`, `iter_timeseries`, `read_arrow`, `download_parquet` |
+| plan | `plan_import` |
+| write | `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files` |
+| analyse | `mask_quality`, `to_grid`, `compare_frames` |
+| use a cluster | `dask`: the same calls with Dask |
+| try and test | `Sandbox` |
+| go one to one | `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient` |
+| handle errors | `errors`: everything is a `TsBulkError` |
+| test your own scripts | the fixtures of `tsbulk_frames.pytest_plugin` |
+| see how it is done | the pages of `tsbulk_frames.howto` |
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Everything this library raises; floor 0, importable from ``tsbulk_frames`` and ``tsbulk_frames.errors``.
 
-::
+Each with its meaning and its attributes:
 
     TsBulkError(Exception)             .transient: may a caller retry?   (MindsphereError is this class)
     ├─ ConfigError(ValueError)         a setting: which one, and where it was looked for
@@ -19,7 +19,8 @@
     └─ PartialImportError              .done .failed .unknown .errors .report .manifest
 
 Every message says what happened, the value seen, what is accepted, and the next step. No secret is ever part
-of one. All survive ``pickle``, so they cross process borders unharmed.
+of one. All survive ``pickle``, so they cross process borders unharmed. What to do about
+each: `tsbulk_frames.howto.errors`.
 """
 
 from __future__ import annotations
