@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import re
@@ -204,7 +205,7 @@ def _partial(error: PartialImportError) -> str:
 
 def _in_shell(text: str) -> str:
     """Say a next step in words of the command line instead of Python's."""
-    return _RESUME.sub(lambda found: resume_command(Path(found["path"][1:-1])), text)
+    return _RESUME.sub(lambda found: resume_command(Path(ast.literal_eval(found["path"]))), text)
 
 
 def resume_command(manifest: Path) -> str:

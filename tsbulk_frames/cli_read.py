@@ -215,6 +215,8 @@ def jobs(session: Session, jobs_or_manifest: Sequence[str], wait: bool, timeout:
     """  # noqa: D301  (click keeps the lines behind it)
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
+    if not all(one.strip() for one in jobs_or_manifest):
+        raise click.UsageError("an id is empty; give the ids as `tsbulk write` names them")
     from tsbulk_frames.importjob import wait_for_jobs
 
     named = list(jobs_or_manifest)
