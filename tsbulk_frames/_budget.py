@@ -11,6 +11,7 @@ pause that the gateway asks one worker for (429) ends up with the scheduler, whi
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import uuid
@@ -29,11 +30,12 @@ from tsbulk_frames.config import RestClientConfig
 from tsbulk_frames.connection import Connection
 from tsbulk_frames.errors import TransportError
 from tsbulk_frames.gate import Gate, Throttle
+from tsbulk_frames.stop import Stop
 
 __all__ = ["Budget", "BudgetGate", "Desk", "desk_of"]
 
-PATIENCE = 5.0
-"""Seconds the scheduler keeps a question open: a worker whose connection broke asks again on a new one."""
+PATIENCE = 1.0
+"""Seconds the scheduler keeps a question open: then the worker looks whether it still wants to know."""
 GRANTED, AGAIN = 0.0, -1.0
 """Answers to who asks for a lease; anything above is a pause in seconds."""
 
@@ -203,34 +205,38 @@ class BudgetGate(Gate):
         self._leases = limit
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold a place and a lease, or none of the cluster's while the throttle tells of a pause."""
-        with super().slot():
-            lease = uuid.uuid4().hex
-            pause = self._lease(lease)
-            if pause > 0:
-                with self._team.told(pause):
-                    yield
-                return
-            try:
-                yield
-            finally:
-                self._send("tsbulk-return", lease=lease)
+    def slot(self, stop: Stop | None = None, until: float = math.inf) -> Iterator[bool]:
+        """Hold a place and a lease; while the throttle tells of a pause, none of the cluster's.
 
-    def _lease(self, lease: str) -> float:
-        """Ask the scheduler until it grants the lease, or tells of a pause."""
+        Parameters
+        ----------
+        stop : Stop, optional
+            Ends the waiting; then the place is not held, and false is what comes.
+        until : float
+            Not heeded: with many workers the wait for a turn is long, and says nothing of the gateway.
+        """
+        with super().slot(stop) as here:
+            lease = uuid.uuid4().hex
+            pause = self._lease(lease, stop) if here else AGAIN
+            if pause == AGAIN:
+                yield False
+            elif pause > 0:
+                with self._team.told(pause):
+                    yield True
+            else:
+                try:
+                    yield True
+                finally:
+                    self._send("tsbulk-return", lease=lease)
+
+    def _lease(self, lease: str, stop: Stop | None) -> float:
+        """Ask the scheduler until it grants the lease, or tells of a pause; `AGAIN` when stopped."""
         ask = self._worker.scheduler.tsbulk_lease
+        question = {"gateway": self._gateway, "worker": self._worker.address, "lease": lease, "limit": self._leases}
         answer = AGAIN
         try:
-            while answer == AGAIN:
-                answer = sync(
-                    self._worker.loop,
-                    ask,
-                    gateway=self._gateway,
-                    worker=self._worker.address,
-                    lease=lease,
-                    limit=self._leases,
-                )
+            while answer == AGAIN and not (stop is not None and stop.asked):
+                answer = sync(self._worker.loop, ask, **question)
         except OSError as error:
             self._send("tsbulk-return", lease=lease)  # it may have been granted on a connection that broke
             raise TransportError(
