@@ -26,6 +26,13 @@ __all__ = ["Chain", "Query", "cut_range", "decode_chain", "join_page", "split_re
 _LONGEST_NS = MAX_WINDOW_NS - 1_000 * NS_PER_MS
 _TAIL = 100_000
 _LIMIT_DIGITS = 18
+_CRAWL_NS = 1_000
+_CRAWLING = 10_000
+"""Pages in a row that may each go on by less than a microsecond. A page of the service has thousands of records, no two
+in the same nanosecond: not even records numbered by the nanosecond, a few to a page, make so many."""
+_EMPTY = 1_000_000
+"""Pages in a row that may go on without a record. A service may give one up after the time it has for a request, or
+look for the properties selected only in what it has read. That takes it seconds: so many are days without a record."""
 _SHORTEST_NS = 3 * NS_PER_HOUR
 
 
@@ -117,6 +124,8 @@ class Chain:
     _from: str = field(init=False)
     _from_ns: int = field(init=False)
     _limit: int | None = field(init=False)
+    _crawling: int = field(init=False, default=0)
+    _empty: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._from_ns = (self.window.start_ns // NS_PER_MS - 1) * NS_PER_MS
@@ -143,8 +152,8 @@ class Chain:
         Raises
         ------
         PageError
-            ``nextRecord`` names no usable ``from``, or one that is not later than the one before: the chain
-            would never end.
+            ``nextRecord`` names no usable ``from``, or one that is not later than the one before, or hardly later or
+            without any record for longer than can be believed: the chain would never end.
         """
         self.pages += 1
         if page.next_record is None:
@@ -167,7 +176,17 @@ class Chain:
                 "operator of the service",
                 page=self.pages,
             )
+        self._crawling = self._crawling + 1 if from_ns - self._from_ns < _CRAWL_NS else 0
+        self._empty = self._empty + 1 if page.body.find(b"{", page.start, page.stop) < 0 else 0
         self._from, self._from_ns = text, from_ns
+        if self._crawling > _CRAWLING or self._empty > _EMPTY:
+            slow = f"{self._crawling} pages in a row moved it by less than a microsecond each"
+            raise PageError(
+                f"page {self.pages}: nextRecord goes on from {text}, but "
+                f"{slow if self._crawling > _CRAWLING else f'{self._empty} pages in a row had no record'}: the pages "
+                "would hardly ever end. Read a shorter range, and report it to the operator of the service",
+                page=self.pages,
+            )
         if self.first_limit is not None and "limit" in asked:  # a limit nobody asked for must not end the chain
             limit = asked["limit"][0]
             if not limit.isdecimal() or len(limit) > _LIMIT_DIGITS:

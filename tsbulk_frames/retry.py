@@ -31,7 +31,7 @@ CAP = 20.0
 
 
 LONGEST_ASKED = 3600.0
-"""Seconds: upper bound of a pause the service asks for, as a slip of some digits must not keep a process out for good."""
+"""Seconds: upper bound of a pause it did ask for, as a slip of some digits must not keep a process out for good."""
 
 
 def repeatable_status(status: int, retry: Retry) -> bool:
