@@ -126,8 +126,8 @@ def describe(entity: str | Sequence[str], *, connection: Connection | None = Non
         ``STRING``, ``BIG_STRING``, ``TIMESTAMP``), ``unit``, ``length`` (longest text; ``Int64``), ``quality_code``
         (whether ``<property>_qc`` comes with it; ``bool``), ``dtype``, ``description``, ``aspect_description``.
         ``dtype`` is what `iter_timeseries` gives where every record has a value, else its nullable kin
-        (`tsbulk_frames.kinds`); `read_timeseries` goes by the values themselves. The published asset model has units
-        and lengths of properties and descriptions of aspects, but no descriptions of properties: those are missing
+        (`tsbulk_frames.howto.read`); `read_timeseries` goes by the values themselves. The published asset model has
+        units and lengths of properties and descriptions of aspects, but no descriptions of properties: those are missing
         unless the service sends some. ``attrs`` hold ``entity``, ``name`` and ``twin_type``; for several entities the
         latter two are dicts by entity.
 

@@ -3,17 +3,15 @@
 pytest finds this plugin by itself once ``tsbulk-frames`` is installed; the sandbox wants its extra,
 ``pip install "tsbulk-frames[sandbox]"``. Nothing is loaded, opened or changed before a test asks for a fixture.
 
-=======================  ======================================================================================
-ask for                  and get
-=======================  ======================================================================================
-`tsbulk_sandbox`         a `tsbulk_frames.Sandbox` of this test alone, running, on a port of its own
-`tsbulk_connection`      a `tsbulk_frames.Connection` to it
-`tsbulk_environment`     the variables `tsbulk_frames.connect` reads, set to it: scripts under test run unmodified
-`tsbulk_faults`          its `tsbulk_frames.sandbox.Faults`, to order trouble in the middle of a test
-=======================  ======================================================================================
+| ask for | and get |
+|---|---|
+| `tsbulk_sandbox` | a `tsbulk_frames.Sandbox` of this test alone, running, on a port of its own |
+| `tsbulk_connection` | a `tsbulk_frames.Connection` to it |
+| `tsbulk_environment` | the variables `tsbulk_frames.connect` reads, set to it: scripts under test run unmodified |
+| `tsbulk_faults` | its `tsbulk_frames.sandbox.Faults`, to order trouble in the middle of a test |
 
 The marker ``tsbulk`` gives settings, of a sandbox (``page_bytes``, ``latency``, ``bandwidth``, ``faults``, ``rules``,
-``clock``) and of the connection (what `tsbulk_frames.RestClientConfig` takes, but ``host_url``)::
+``clock``) and of the connection (what `tsbulk_frames.RestClientConfig` takes, but ``host_url``):
 
     @pytest.mark.tsbulk(page_bytes=2_000, faults=[Fault(Answer(503), "GET", "/timeseries/")], max_attempts=3)
     def test_the_report_survives_a_bad_minute(tsbulk_sandbox, tsbulk_connection): ...

@@ -97,7 +97,7 @@ def read_timeseries(
     -------
     pandas.DataFrame, shape (n_records, n_properties [+ n_quality_codes])
         Index ``_time``: ``datetime64[ns, tz]``, strictly increasing. Units are those of the property: nothing is
-        converted. Types follow the table in `tsbulk_frames.kinds`. ``attrs`` hold ``entity``, ``property_set``,
+        converted. Types follow the table in `tsbulk_frames.howto.read`. ``attrs`` hold ``entity``, ``property_set``,
         ``range`` and ``inclusive``. No records: 0 rows, the same index type.
 
         With `describe`, ``attrs`` also hold ``units`` and ``descriptions``, dicts by property of what is known;

@@ -163,7 +163,7 @@ class Faults:
     Notes
     -----
     Reproducible means: what becomes of the n-th request of a route (``PUT file``, ``GET job``, see
-    `tsbulk_frames.sandbox.chances.route_of`) depends on `seed`, `rate`, `kinds`, the route and n alone. Requests of
+    ``route_of`` in the module ``chances``) depends on `seed`, `rate`, `kinds`, the route and n alone. Requests of
     other routes, threads and time change nothing in it. Which of several requests under way at the same time is the
     n-th of its route is up to the client and its threads; with one thread all is the same again.
 
