@@ -173,7 +173,7 @@ _HOMES = {
     "streams": ("iter_timeseries", "read_arrow"),
     "writer": ("resume_import", "write_import_files", "write_timeseries"),
 }
-_EXTRAS = ("dask",)
+_EXTRAS = ("dask", "plot")
 """Modules that need an extra, used as ``tsb.name``; loaded at their first use, like the names."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,6 +15,9 @@ from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_siz
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import Series, TwinType
 from tsbulk_frames.partition import STAGING_BYTES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ImportPlan", "PlannedPartition", "Problem", "ProblemList"]
 
@@ -196,6 +200,29 @@ class ImportPlan:
             ``message``.
         """
         return _frame(self.problems, ("partition", "column", "times", "message")).astype({"times": "int64"})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw what would be imported: a bar for each partition, as high as it has bytes; problems are marked.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. Default: a new figure of pyplot's.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ModuleNotFoundError
+            The extra ``plot`` is not installed.
+        """
+        from tsbulk_frames.plot import bars
+
+        wrong = Counter(one.partition for one in self.problems if one.partition is not None)
+        title = f"{in_line(str(self.series))}: {self._head()}"
+        return bars(self.partitions, title, wrong=wrong, days=self.twin_type is TwinType.PERFORMANCE, ax=ax)
 
     def __len__(self) -> int:
         return len(self.partitions)
