@@ -10,12 +10,13 @@ The shop window: every public name, and where it lives. A module is loaded when 
 | plan | `plan_import` |
 | write | `write_timeseries`, `resume_import`, `wait_for_jobs`, `write_import_files` |
 | analyse | `mask_quality`, `to_grid`, `compare_frames` |
-| use a cluster | `dask`: the same calls with Dask |
-| try and test | `Sandbox` |
+| see | `tsbulk_frames.plot`: series, coverage |
+| use a cluster | `tsbulk_frames.dask`: the same calls with Dask |
+| try and test | `Sandbox`, and all of `tsbulk_frames.sandbox`; in pytest the fixtures of `tsbulk_frames.pytest_plugin` |
 | go one to one | `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient` |
-| handle errors | `errors`: everything is a `TsBulkError` |
-| test your own scripts | the fixtures of `tsbulk_frames.pytest_plugin` |
-| see how it is done | the pages of `tsbulk_frames.howto` |
+| handle errors | `tsbulk_frames.errors`: everything is a `TsBulkError` |
+
+How each is done, with examples that run: `tsbulk_frames.howto`.
 """
 
 from __future__ import annotations
