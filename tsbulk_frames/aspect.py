@@ -245,6 +245,8 @@ def _beyond(variable: Variable, column: Column) -> tuple[Mask, str]:
         return (numbers < -(2**31)) | (numbers >= 2**31), "beyond 32 bits"
     if variable.data_type in _LENGTHS and column.type == pa.string():
         most = min(_LENGTHS[variable.data_type], variable.length or _LENGTHS[variable.data_type])
+        if pc.max(pc.binary_length(column)).as_py() <= most:  # quickly told: no character is less than a byte
+            return np.zeros(0, np.bool_), ""
         lengths = pc.utf8_length(column).fill_null(0).to_numpy()
         return lengths > most, f"longer than {most} characters"
     return np.zeros(0, np.bool_), ""

@@ -285,7 +285,7 @@ def test_entities_that_differ_are_told_apart(shared: Site) -> None:
     """What all agree on stands once; what they do not, by entity: nobody takes bar for kPa."""
     one, other = seeded(shared), seeded(shared)
     tell(shared, one, "Pump", speed=Said("1/s"), flow=Said("m³/h", "Flow"), small=Said("bar"))
-    tell(shared, other, "Fan", speed=Said("1/s"), flow=Said(None, "Flow"), on=Said("on"))
+    tell(shared, other, "Fan", speed=Said("1/s"), flow=Said("", "Flow"), on=Said("on"))
     frame = tsb.read_timeseries([one, other], "pump", *SPAN, describe=True, connection=shared.con)
     assert frame.attrs["units"] == {"speed": "1/s", "small": "bar", "on": "on"}
     assert frame.attrs["units_by_entity"] == {"flow": {one: "m³/h", other: None}}
