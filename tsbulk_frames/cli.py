@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ class _Tsbulk(click.RichGroup):
     def invoke(self, ctx: click.Context) -> None:
         """Run the command."""
         code = 0
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # not every terminal has every letter
         with terminable():
             try:
                 try:

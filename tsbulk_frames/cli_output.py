@@ -33,10 +33,13 @@ class Table:
         Their heads.
     rows : sequence of sequence
         Any values; None is an empty cell.
+    marked : sequence of int
+        Positions of rows that are shown where not all are.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
+    marked: Sequence[int] = ()
 
 
 def plain(value: object) -> object:
@@ -66,8 +69,8 @@ def plain(value: object) -> object:
 
 
 def as_json(document: Mapping[str, object]) -> str:
-    """Spell a document: one line, no NaN, any letters."""
-    return json.dumps(plain(document), allow_nan=False, ensure_ascii=False)
+    """Spell a document: one line, no NaN, ASCII alone, so that no encoding of a pipe or a terminal can spoil it."""
+    return json.dumps(plain(document), allow_nan=False)
 
 
 def table_of(frame: pd.DataFrame) -> Table:
@@ -123,11 +126,11 @@ def _cell(value: object) -> str:
 
 def _numeric(table: Table) -> list[bool]:
     """Tell which columns hold numbers: these stand at the right."""
-    return [
-        any(isinstance(row[at], int | float) for row in table.rows)
-        and not any(isinstance(row[at], bool | str) for row in table.rows)
-        for at in range(len(table.columns))
-    ]
+    found = []
+    for at in range(len(table.columns)):
+        kinds = {type(plain(row[at])) for row in table.rows} - {type(None)}
+        found.append(bool(kinds) and kinds <= {int, float})
+    return found
 
 
 def _print_plain(table: Table) -> None:
@@ -152,8 +155,9 @@ def _print_rich(table: Table) -> None:
     rich = RichTable(header_style="bold")
     for name, right in zip(table.columns, _numeric(table), strict=True):
         rich.add_column(Text(visible(name)), justify="right" if right else "left", overflow="fold")
-    for row in table.rows[:_MOST_ROWS]:
-        rich.add_row(*(Text(_cell(one)) for one in row))
+    places = dict.fromkeys([*table.marked, *range(len(table.rows))])
+    for at in sorted(list(places)[:_MOST_ROWS]):
+        rich.add_row(*(Text(_cell(one)) for one in table.rows[at]))
     console = Console(file=sys.stdout)
     console.print(rich)
     if len(table.rows) > _MOST_ROWS:

@@ -223,7 +223,7 @@ def jobs(session: Session, jobs_or_manifest: Sequence[str], wait: bool, timeout:
     given: str | Path | list[str] = Path(named[0]) if len(named) == 1 and os.path.exists(named[0]) else named
     with session.connect() as connection:
         if wait:
-            frame = wait_for_jobs(given, timeout=timeout, connection=connection)
+            frame = wait_for_jobs(given, timeout=timeout, progress=session.progress, connection=connection)
         else:
             frame = _ask_once(connection, _ids_of(given, connection) if isinstance(given, Path) else given)
     found = _records(frame)

@@ -78,7 +78,13 @@ def plan(
         if _is_csv(data):
             source = opened.enter_context(_csv(data, entity, property_set, connection))
         found = plan_import(
-            source, entity, property_set, twin_type=twin_type, empty_rows=empty_rows, connection=connection
+            source,
+            entity,
+            property_set,
+            twin_type=twin_type,
+            empty_rows=empty_rows,
+            progress=session.progress,
+            connection=connection,
         )
     _show_plan(session, found)
     if not found.ok:
@@ -241,6 +247,7 @@ def _show_report(session: Session, report: ImportReport) -> None:
     """Print a report."""
     partitions = [{name: getattr(one, name) for name in _DETAILED} for one in report.partitions]
     counts = {outcome: count for outcome, count in report.counts.items() if count}
+    bad = [at for at, one in enumerate(report.partitions) if one.outcome not in ("done", "skipped")]
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
     head = f"{len(report):,} partitions ({told}), {report.rows:,} records" if partitions else "nothing to import"
     session.show(
@@ -252,7 +259,7 @@ def _show_report(session: Session, report: ImportReport) -> None:
             "partitions": partitions,
         },
         head,
-        *([Table(_REPORTED, [[one[name] for name in _REPORTED] for one in partitions])] if partitions else []),
+        *([Table(_REPORTED, [[one[name] for name in _REPORTED] for one in partitions], bad)] if partitions else []),
         *([f"manifest: {report.manifest}"] if report.manifest else []),
     )
 

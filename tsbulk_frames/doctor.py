@@ -284,7 +284,11 @@ def _network(
         yield Finding("reachable", "ok", f"{config.host_url} answers in {took * 1000:,.0f} ms")
         if isinstance(credentials, UserToken):
             yield Finding("token", "ok", "accepted; when it ends is not known")
-        yield _clock(answer.headers.get("Date"), began + took / 2)
+        date = answer.headers.get("Date")
+        if date is None and config.loopback:
+            yield Finding("clock", "ok", "the gateway is this machine")
+        else:
+            yield _clock(date, began + took / 2)
 
 
 def _refused(error: TsBulkError) -> bool:

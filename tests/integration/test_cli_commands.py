@@ -26,6 +26,7 @@ import tsbulk_frames as tsb
 from tsbulk_frames import demo, doctor
 from tsbulk_frames.cli import main
 from tsbulk_frames.cli_errors import EXIT_CODES
+from tsbulk_frames.cli_output import Table, show
 from tsbulk_frames.cli_session import Session
 from tsbulk_frames.sandbox import Fault, Faults, Rules
 from tsbulk_frames.sandbox.faults import Answer, Reply, Rewrite
@@ -91,7 +92,7 @@ def history() -> pd.DataFrame:
         {
             "rate": [0.1 + 0.2, -0.0, 1e22, None, 5e-324, 42.0],
             "count": pd.array([2**63 - 1, -(2**63), 2**53 + 1, None, 0, 7], "Int64"),
-            "state": pd.array(["", None, 'a, "b"\nc', "007", "true", "2026-01-01"], "str"),
+            "state": pd.array(["", None, 'a, "b"\nc', "007", "true", "2026-01-01"], "string"),
             "on": pd.array([True, False, None, True, False, True], "boolean"),
         },
         index=index,
@@ -259,6 +260,15 @@ def test_what_there_is_can_be_described(run: Run, shared: Site) -> None:
     assert "\x1b" not in shown
     assert "evil \\x1b[31m pump" in shown
     assert [line.split()[2] for line in shown.splitlines()[2:]] == list(HISTORY)
+
+
+def test_a_terminal_without_the_letters(run: Run, shared: Site) -> None:
+    """What it cannot show is spelled out, and JSON is the same everywhere."""
+    entity = "e" * 32
+    shared.sandbox.add_asset(entity, name="Pumpe €", aspects={"pump": HISTORY})
+    western = click.testing.CliRunner(charset="latin-1")
+    assert western.invoke(main, ["describe", entity]).stdout.startswith("Pumpe \\u20ac (")
+    assert document(western.invoke(main, ["describe", entity, "--json"]))["name"] == "Pumpe €"
 
 
 @pytest.fixture
@@ -566,3 +576,17 @@ def test_the_demo_for_scripts(bare: Run, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(demo, "draw", lambda stations, picture: None)
     found = document(bare("demo", "--records", 300, "--json"))
     assert found == {"ok": True, "records": 300, "differences": [], "picture": str(tmp_path / "tsbulk-demo.png")}
+
+
+def test_a_terminal_shows_first_what_is_wrong(bare: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long table a terminal has some rows, those at fault among them; a pipe has all."""
+    table = Table(("partition", "rows"), [[f"day {at}", at] for at in range(500)], marked=[450])
+    for terminal in (True, False):
+        out = io.StringIO()
+        out.isatty = lambda terminal=terminal: terminal  # type: ignore[method-assign]
+        monkeypatch.setattr(sys, "stdout", out)
+        show({}, [table], json_wanted=False)
+        monkeypatch.undo()
+        shown = [int(number) for number in re.findall(r"day (\d+)", out.getvalue())]
+        assert shown == ([*range(39), 450] if terminal else list(range(500)))
+        assert ("and 460 more rows" in out.getvalue()) == terminal
