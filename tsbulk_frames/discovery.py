@@ -15,7 +15,7 @@ from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import to_frame
 from tsbulk_frames.kinds import TIME_TYPE
-from tsbulk_frames.model import TIME
+from tsbulk_frames.model import TIME, parse_moment
 from tsbulk_frames.request import check_entities
 from tsbulk_frames.schema import arrow_type
 
@@ -104,8 +104,8 @@ def list_assets(
         filter = {**rules, **(filter or {})} or None
     found = use_connection(connection).assets.list_assets(filter=filter, limit=limit)
     frame = pd.DataFrame([[getattr(one, name) for name in _ASSET_COLUMNS] for one in found], columns=_ASSET_COLUMNS)
-    deleted = pd.to_datetime(frame.pop("deleted").astype(object), format="ISO8601", utc=True, errors="coerce")
-    return frame.astype("string").assign(deleted=deleted.astype("datetime64[ns, UTC]"))
+    deleted = pd.Series([_moment(one.deleted) for one in found], dtype="datetime64[ns, UTC]")
+    return frame.drop(columns="deleted").astype("string").assign(deleted=deleted)
 
 
 def describe(entity: str | Sequence[str], *, connection: Connection | None = None) -> pd.DataFrame:
@@ -127,8 +127,8 @@ def describe(entity: str | Sequence[str], *, connection: Connection | None = Non
         (whether ``<property>_qc`` comes with it; ``bool``), ``dtype``, ``description``, ``aspect_description``.
         ``dtype`` is what `iter_timeseries` gives where every record has a value, else its nullable kin
         (`tsbulk_frames.howto.read`); `read_timeseries` goes by the values themselves. The published asset model has
-        units and lengths of properties and descriptions of aspects, but no descriptions of properties: those are missing
-        unless the service sends some. ``attrs`` hold ``entity``, ``name`` and ``twin_type``; for several entities the
+        units and lengths of properties and descriptions of aspects, but none of properties: these are missing unless
+        the service sends some. ``attrs`` hold ``entity``, ``name`` and ``twin_type``; for several entities the
         latter two are dicts by entity.
 
     Raises
@@ -182,6 +182,14 @@ def describe(entity: str | Sequence[str], *, connection: Connection | None = Non
     else:
         frame.attrs = {"entity": entity, "name": names[entities[0]], "twin_type": twins[entities[0]]}
     return frame
+
+
+def _moment(text: str | None) -> pd.Timestamp | None:
+    """When something was; nothing where the service's text is no time."""
+    try:
+        return None if text is None else pd.Timestamp(parse_moment(text, "deleted"), unit="ns", tz="UTC")
+    except FrameError:
+        return None
 
 
 def _row(aspect: Aspect, variable: Variable) -> list[object]:

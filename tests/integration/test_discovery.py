@@ -150,11 +150,13 @@ def test_assets_as_a_frame(site: Site) -> None:
 
 def test_what_is_missing_in_a_list_of_assets(site: Site) -> None:
     """Missing, not the text "None"; a deleted asset tells when, one that cannot be read as a time tells nothing."""
-    listed = [{"assetId": "a", "deleted": "2026-01-01T00:00:00.5Z"}, {"assetId": "b", "deleted": "yes", "name": None}]
+    moments = ["2026-01-01T00:00:00.5Z", "yes", "9999-12-31T00:00:00Z"]
+    listed = [{"assetId": one, "deleted": one, "name": None} for one in moments]
     site.sandbox.faults.add(Fault(Answer(200, {"_embedded": {"assets": listed}}), "GET", r"/v3/assets\?"))
     frame = tsb.list_assets(connection=site.con)
-    assert frame["deleted"].tolist() == [pd.Timestamp("2026-01-01T00:00:00.5Z"), pd.NaT]
-    assert frame["name"].tolist() == ["", ""]
+    assert frame["deleted"].tolist() == [pd.Timestamp("2026-01-01T00:00:00.5Z"), pd.NaT, pd.NaT]
+    assert str(frame["deleted"].dtype) == "datetime64[ns, UTC]"
+    assert frame["name"].tolist() == ["", "", ""]
     assert frame.drop(columns=["asset_id", "name", "deleted"]).isna().all(axis=None)
 
 
@@ -337,6 +339,22 @@ def test_arrow_fields_carry_units(shared: Site) -> None:
     table = tsb.read_arrow(one, "pump", *SPAN, select="speed", quality="drop", connection=shared.con).read_all()
     tsb.write_timeseries(table, written, "pump", connection=shared.con)
     assert shared.stored(written)["speed"].tolist() == [0.5, 1.5, 2.5]
+
+
+def test_a_data_type_nobody_knows(shared: Site, tmp_path: Path) -> None:
+    """Comes through exactly as it is, also beside an entity that has a plain type there."""
+    one, other = seeded(shared), seeded(shared)
+    tell(shared, one, speed=Said("bar", data_type="DECIMAL"))
+    tell(shared, other, speed=Said("bar"))
+    reader = tsb.read_arrow([one, other], "pump", *SPAN, quality="drop", connection=shared.con)
+    assert reader.schema.field("speed").type == pa.json_()
+    assert reader.read_all()["speed"].to_pylist() == ["0.5", "1.5", "2.5"] * 2
+    frames = tsb.iter_timeseries([one, other], "pump", *SPAN, quality="drop", connection=shared.con)
+    assert pd.concat(frames)["speed"].tolist() == [0.5, 1.5, 2.5] * 2
+    assert tsb.describe(one, connection=shared.con)["dtype"][0] == "object"
+    tsb.download_parquet([one, other], "pump", *SPAN, tmp_path, connection=shared.con)
+    for file in tmp_path.rglob("*.parquet"):
+        assert pq.read_schema(file).field("speed").metadata[b"unit"] == b"bar"
 
 
 def test_a_download_keeps_units(shared: Site, tmp_path: Path) -> None:
