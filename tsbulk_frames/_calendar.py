@@ -160,7 +160,7 @@ def calendar_of(found: Sequence[Coverage]) -> Calendar:
     np.divide(counts, expected, out=shares, where=expected > 0)
     columns = [pd.Timestamp((first + number * width) * NS_PER_DAY) for number in range(shape[1])]
     ticks = list(range(0, shape[1], max(1, -(-shape[1] // 9))))
-    column_name = f"{'week of' if width == 7 else 'day'} ({tz})"
+    column_name = f"{'Monday of the week' if width == 7 else 'day'} ({tz})"
     return Calendar(np.minimum(shares, 1.0), names, row_ticks, row_name, columns, ticks, column_name, title)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 import matplotlib.dates as mdates
@@ -107,7 +107,7 @@ def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes 
     ax.set_xlabel(grid.column_name)
     ax.set_title(grid.title, fontsize=10, loc="left")
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(image, ax=ax, label="share of expected records", pad=0.02, fraction=0.05)
+    bar = ax.figure.colorbar(image, ax=ax, label="share present", pad=0.02, fraction=0.05)
     bar.set_ticks([0, 0.5, 1], labels=["> 0", "50 %", "100 %"])
     bar.outline.set_visible(False)
     ax.legend(
@@ -118,7 +118,13 @@ def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes 
 
 
 def bars(
-    partitions: Sequence[Partition], title: str, *, wrong: Mapping[str, int], days: bool, ax: Axes | None = None
+    partitions: Sequence[Partition],
+    title: str,
+    *,
+    warning: str = "",
+    wrong: Collection[str] = (),
+    days: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw partitions over time, as high as they have bytes; those with problems are marked.
 
@@ -128,8 +134,10 @@ def bars(
         Of a plan.
     title : str
         What it is.
-    wrong : mapping of str to int
-        How many problems a partition has, by its name.
+    warning : str
+        What is wrong with the whole.
+    wrong : collection of str
+        Names of partitions with problems of their own.
     days : bool
         Whether partitions are days, not hours.
     ax : matplotlib.axes.Axes, optional
@@ -159,7 +167,12 @@ def bars(
     ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz="UTC"))
     ax.set_xlabel("time (UTC)")
     ax.set_ylabel(f"{name} a {'day' if days else 'hour'} (estimated)")
-    ax.set_title(title, fontsize=10, loc="left")
+    ax.set_title(title, fontsize=10, loc="left", pad=22 if warning else None)
+    if warning:
+        ax.annotate(
+            f"✗ {warning}", (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=9,
+            color=_GAP, weight="bold",
+        )  # fmt: skip
     ax.grid(visible=True, axis="y", alpha=0.3, linewidth=0.6)
     ax.set_axisbelow(True)
     if bad.any():

@@ -220,9 +220,15 @@ class ImportPlan:
         """
         from tsbulk_frames.plot import bars
 
-        wrong = Counter(one.partition for one in self.problems if one.partition is not None)
-        title = f"{in_line(str(self.series))}: {self._head()}"
-        return bars(self.partitions, title, wrong=wrong, days=self.twin_type is TwinType.PERFORMANCE, ax=ax)
+        number = len(self.problems)
+        return bars(
+            self.partitions,
+            f"{in_line(str(self.series))}: {self._head()}",
+            warning=f"{as_count(number, 'rule')} would be broken, see .problems_frame()" if number else "",
+            wrong={one.partition for one in self.problems if one.partition is not None},
+            days=self.twin_type is TwinType.PERFORMANCE,
+            ax=ax,
+        )
 
     def __len__(self) -> int:
         return len(self.partitions)

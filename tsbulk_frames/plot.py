@@ -44,6 +44,7 @@ __all__ = ["bars", "coverage", "series"]
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", ":", "-.")
 _STATE_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")
+_TRUTH_COLORS = ("#D9D9D9", "#0072B2")
 _MOST_STATES, _MOST_NAMES, _MOST_PANELS = 8, 10, 12
 
 
@@ -240,6 +241,7 @@ def _draw_states(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, p
     column = panel.columns[0]
     there = present(frame[column])
     codes, states = pd.factorize(frame[column][there].astype(object))
+    colors = _TRUTH_COLORS if all(isinstance(one, bool) for one in states) else _STATE_COLORS
     names = [str(one) for one in states]
     if len(states) > _MOST_STATES:
         most = np.argsort(-np.bincount(codes), kind="stable")[: _MOST_STATES - 1]
@@ -258,13 +260,16 @@ def _draw_states(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, p
         labels.append(str(column if name is None else name))
         for state, starts, lengths in spans_of(ns[known], mine[known], points, gap):
             spans = list(zip(days_of(starts).tolist(), (lengths / 86_400e9).tolist(), strict=True))
-            ax.broken_barh(spans, (row - 0.4, 0.8), facecolors=_STATE_COLORS[state], linewidth=0)
+            ax.broken_barh(spans, (row - 0.4, 0.8), facecolors=colors[state], linewidth=0)
     ax.set_yticks(range(len(labels)), labels if labels[1:] else [""])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
-    ax.set_ylabel(panel.label, rotation="horizontal" if not labels[1:] else "vertical", ha="right", va="center")
+    if labels[1:]:
+        ax.set_ylabel(panel.label)
+    else:
+        ax.set_ylabel(panel.label, rotation="horizontal", ha="right", va="center")
     ax.margins(x=0.01)
-    _legend(ax, [Patch(color=_STATE_COLORS[number]) for number in range(len(names))], names, "")
+    _legend(ax, [Patch(color=colors[number]) for number in range(len(names))], names, "")
 
 
 def _strips(panel: _Panel, rows: Instants) -> int:

@@ -28,6 +28,7 @@ Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
 _REDRAW_SECONDS = 0.1
 _LONGEST_LABEL = 32
+_NOUNS = ("rows", "files", "windows", "partitions", "jobs")
 _WIDTH = 100
 """Characters of a line where nothing says how many there is room for."""
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
@@ -135,7 +136,7 @@ class _Bar(Meter):
             if count:
                 shown = f"{count[0]:,}/{count[1]:,}" if isinstance(count, tuple) else f"{count:,}"
                 noun = name.replace("_", " ")
-                words.append(f"{shown} {noun.removesuffix('s') if count == 1 else noun}")
+                words.append(f"{shown} {noun.removesuffix('s') if count == 1 and noun in _NOUNS else noun}")
         return ", ".join(words)
 
 
