@@ -34,7 +34,7 @@ DAYS = pd.date_range("2026-03-01", periods=4, freq="D", tz="UTC")
 def cluster() -> Iterator[LocalCluster]:
     """Four worker processes of two threads, for all tests of the module."""
     with LocalCluster(
-        n_workers=4, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1", memory_limit=0
+        n_workers=4, threads_per_worker=2, processes=True, dashboard_address=":0", host="127.0.0.1", memory_limit=0
     ) as cluster:
         yield cluster
 
@@ -43,7 +43,7 @@ def cluster() -> Iterator[LocalCluster]:
 def client(cluster: LocalCluster) -> Iterator[Client]:
     """Give the test a client of its own."""
     with Client(cluster) as client:
-        client.wait_for_workers(4, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
 
 
@@ -500,8 +500,9 @@ def test_workers_share_a_connection_and_log_no_secret(client: Client, site: Site
     assert len(ddf.compute()) == 96
     assert 1 <= len([one for one in site.sandbox.requests if "oauth" in one.path]) - before <= 4
     site.sandbox.faults.add(Fault(Answer(404), "GET", "/timeseries/", times=None))
+    again = tsb.dask.read_timeseries(entity, "pump", DAYS[0], "2026-03-05", connection=site.con)
     with pytest.raises(tsb.NotFoundError):
-        ddf.compute()
+        again.compute()
     logs = str(client.get_worker_logs()) + str(client.get_scheduler_logs())
     assert "tsbulk" in logs
     secret = str(site.sandbox.credentials.key_store_client_secret)
