@@ -40,7 +40,10 @@ def build() -> None:
 
     shutil.rmtree(SITE, ignore_errors=True)
     pdoc.render.configure(
-        docformat="numpy", show_source=False, footer_text=f"tsbulk_frames {tsbulk_frames.__version__}"
+        docformat="numpy",
+        show_source=False,
+        footer_text=f"tsbulk_frames {tsbulk_frames.__version__}",
+        template_directory=Path(__file__).resolve().with_name("pdoc"),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 
 import pytest
+
+from tsbulk_frames.howto import testing
 
 pytest_plugins = ["pytester"]
 
@@ -168,9 +171,10 @@ def test_the_plugin_is_announced() -> None:
 
 
 def test_the_fixtures_keep_their_word_side_by_side(pytester: pytest.Pytester) -> None:
-    """Sandbox, connection, environment, trouble and the marker's settings, in two processes at once."""
-    pytester.makepyfile(USERS_TESTS)
-    pytester.runpytest_subprocess(*QUIET, "-n", "2").assert_outcomes(passed=10)
+    """In two processes at once; and so do the examples of the how-to page, as they stand there."""
+    examples = "\n".join(re.findall(r"```python\n(.*?)```", testing.__doc__ or "", re.DOTALL))
+    pytester.makepyfile(test_users=USERS_TESTS, test_page=examples)
+    pytester.runpytest_subprocess(*QUIET, "-n", "2").assert_outcomes(passed=10 + examples.count("def test_"))
 
 
 def test_a_test_leaves_nothing_behind(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ import pytest
 from tsbulk_frames.sandbox import Answer, Fault
 
 
-@pytest.mark.tsbulk(faults=[Fault(Answer(403), "POST", "/importJobs")])
+@pytest.mark.tsbulk(faults=[Fault(Answer(400), "POST", "/importJobs")])
 def test_a_refused_import_is_told(tsbulk_sandbox, tsbulk_connection):
     tsbulk_sandbox.add_asset("pump-1", twin_type="simulation", aspects=FLOW)
     with pytest.raises(tsb.PartialImportError):
