@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from furniture import PERFORMANCE, PUMP, SIMULATION, Clock, Http, furnish
 
@@ -95,7 +99,7 @@ def test_not_found(http: Http, path: str):
 
 
 def test_listing(sandbox: Sandbox, http: Http):
-    """Assets are listed in pages without gap or overlap."""
+    """Assets are listed by name, in pages without gap or overlap."""
     for number in range(23):
         sandbox.add_asset(f"asset{number:02d}")
     seen = []
@@ -103,14 +107,233 @@ def test_listing(sandbox: Sandbox, http: Http):
         body = http.get(f"{BASE}/assets", params={"size": 7, "page": page}).json()
         assert body["page"] == {"size": 7, "totalElements": 25, "totalPages": 4, "number": page}
         seen += [asset["assetId"] for asset in body["_embedded"]["assets"]]
-    assert seen == [PERFORMANCE, SIMULATION, *(f"asset{number:02d}" for number in range(23))]
+    assert seen == [PERFORMANCE, *(f"asset{number:02d}" for number in range(23)), SIMULATION]
     assert len(http.get(f"{BASE}/assets").json()["_embedded"]["assets"]) == 10
 
 
-@pytest.mark.parametrize("params", [{"size": "0"}, {"page": "-1"}, {"size": "x"}, {"filter": "{}"}])
-def test_bad_listing(http: Http, params: dict[str, str]):
-    """Senseless paging, and a filter, which is not offered, are 400 instead of ignored."""
-    assert http.get(f"{BASE}/assets", params=params).status_code == 400
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Http]:
+    """Give access to a few assets, which stay as they are."""
+    with Sandbox() as sandbox:
+        for number, name in enumerate(["Pump 1", "Pump 2", "Valve 1", "pump 3"]):
+            twin = "simulation" if number % 2 else "performance"
+            sandbox.add_asset(f"{number:032x}", name=name, twin_type=twin, description=f"no. {number}")
+        with Http(sandbox) as http:
+            yield http
+
+
+TIMES = "[2026-01-01T00:00:00Z, 2026-02-01T00:00:00Z)"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"size": "0"}, {"page": "-1"}, {"size": "x"}, {"sort": "na me"}]
+    + [
+        {"filter": one}
+        for one in ("x", "[1]", "1", '"name"', "[" * 15_000, '{"name": ["a"]}', '{"name": {"like": "a"}}')
+    ]
+    + [
+        {"filter": one}
+        for one in ('{"name": {"contains": 1}}', '{"name": {"in": "a"}}', '{"deleted": {"between": "x"}}')
+    ]
+    + [{"filter": one} for one in ('{"not": 1}', '{"name": {"or": 1}}', '{"not":' * 30 + "{}" + "}" * 30)]
+    + [{"filter": json.dumps({"or": [{"name": "x"}] * 2_000})}],
+    ids=lambda params: str(params)[:40],
+)
+def test_bad_listing(fleet: Http, params: dict[str, str]):
+    """What cannot be understood is 400 instead of ignored."""
+    assert fleet.get(f"{BASE}/assets", params=params).status_code == 400
+
+
+def named(http: Http, **params: object) -> list[str]:
+    """List the names of assets."""
+    body = http.get(f"{BASE}/assets", params=params).json()
+    found = [asset["name"] for asset in body["_embedded"]["assets"]]
+    assert body["page"]["totalElements"] == len(found)
+    return found
+
+
+PUMPS = ["Pump 1", "Pump 2"]
+ALL = [*PUMPS, "Valve 1", "pump 3"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ALL),
+        ({"name": "Pump 1"}, ["Pump 1"]),
+        ({"name": {"eq": "Pump 1"}}, ["Pump 1"]),
+        ({"name": {"contains": "ump"}}, [*PUMPS, "pump 3"]),
+        ({"name": {"startsWith": "Pump"}}, PUMPS),
+        ({"name": {"endsWith": " 1"}}, ["Pump 1", "Valve 1"]),
+        ({"name": {"startsWith": "Pump", "endsWith": "2"}}, ["Pump 2"]),
+        ({"name": {"in": {"value": ["pump 3", "x"]}}}, ["pump 3"]),
+        ({"name": {"in": ["pump 3", "Valve 1"]}}, ["Valve 1", "pump 3"]),
+        ({"name": {"or": [{"eq": "Pump 1"}, {"endsWith": "3"}]}}, ["Pump 1", "pump 3"]),
+        ({"name": {"not": {"startsWith": "Pump"}}}, ["Valve 1", "pump 3"]),
+        ({"name": {"or": {"eq": "Pump 1", "endsWith": "3"}}}, ["Pump 1", "pump 3"]),
+        ({"name": {"and": [{"startsWith": "P"}, {"endsWith": "1"}]}}, ["Pump 1"]),
+        ({"not": {"name": {"contains": "ump"}}}, ["Valve 1"]),
+        ({"or": {"name": "Pump 1", "twinType": "simulation"}}, [*PUMPS, "pump 3"]),
+        ({"or": [{"name": "Pump 1"}, {"name": "Valve 1", "twinType": "performance"}]}, ["Pump 1", "Valve 1"]),
+        ({"and": {"name": {"contains": "ump"}, "twinType": "simulation"}}, ["Pump 2", "pump 3"]),
+        ({"name": {"contains": "ump"}, "deleted": None}, [*PUMPS, "pump 3"]),
+        ({"deleted": {"eq": None}}, ALL),
+        ({"deleted": {"before": "2027-01-01T00:00:00Z"}}, []),
+        ({"deleted": {"between": TIMES}}, []),
+        ({"assetId": f"{2:032x}"}, ["Valve 1"]),
+        ({"typeId": f"sandbox.{2:032x}"}, ["Valve 1"]),
+        ({"hasType": f"sandbox.{2:032x}"}, ["Valve 1"]),
+        ({"typeId": "core.pump"}, []),
+        ({"colour": "red"}, ALL),
+        ({"colour": {"like": 1}, "name": "Pump 1"}, ["Pump 1"]),
+    ],
+    ids=json.dumps,
+)
+def test_filter(fleet: Http, wanted: dict[str, object], found: list[str]):
+    """A filter lets through what all of it says; fields that are not known say nothing."""
+    assert named(fleet, filter=json.dumps(wanted)) == found
+
+
+def test_filtered_pages(fleet: Http):
+    """Pages are those of what the filter lets through."""
+    wanted = json.dumps({"name": {"contains": "ump"}})
+    body = fleet.get(f"{BASE}/assets", params={"filter": wanted, "size": 2, "page": 1}).json()
+    assert [asset["name"] for asset in body["_embedded"]["assets"]] == ["pump 3"]
+    assert body["page"] == {"size": 2, "totalElements": 3, "totalPages": 2, "number": 1}
+    empty = fleet.get(f"{BASE}/assets", params={"filter": wanted, "page": 7}).json()
+    assert empty["_embedded"]["assets"] == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "found"),
+    [
+        ("name", ALL),
+        ("name,asc", ALL),
+        ("name,desc", ALL[::-1]),
+        ("twinType,desc", ["Pump 2", "pump 3", "Pump 1", "Valve 1"]),
+        (["twinType", "name,desc"], ["Valve 1", "Pump 1", "pump 3", "Pump 2"]),
+        ("etag", ALL),
+        ("nothing", ALL),
+    ],
+)
+def test_sort(fleet: Http, sort: str | list[str], found: list[str]):
+    """Any field orders a list, several one after the other; what is equal stays in the order it came."""
+    assert named(fleet, sort=sort) == found
+
+
+def test_a_page_has_a_greatest_size(clock: Clock):
+    """A larger one is cut, and the page tells its size."""
+    with Sandbox(clock=clock, rules=Rules(max_list_size=3)) as sandbox, Http(sandbox) as http:
+        for number in range(5):
+            sandbox.add_asset(f"a{number}", aspects={f"x{i}": {"y": "INT"} for i in range(5)})
+        for path, key in (("assets", "assets"), ("assets/a0/aspects", "aspects")):
+            body = http.get(f"{BASE}/{path}", params={"size": 1000}).json()
+            assert len(body["_embedded"][key]) == 3
+            assert body["page"] == {"size": 3, "totalElements": 5, "totalPages": 2, "number": 0}
+
+
+def test_aspects_are_paged(sandbox: Sandbox, http: Http):
+    """Ten to a page, by name, as assets are."""
+    sandbox.add_asset("many", aspects={f"x{i:02}": {"y": "INT"} for i in reversed(range(12))})
+    pages = [http.get(f"{BASE}/assets/many/aspects", params={"page": n}).json() for n in range(2)]
+    assert [aspect["name"] for page in pages for aspect in page["_embedded"]["aspects"]] == [
+        f"x{i:02}" for i in range(12)
+    ]
+    assert pages[0]["page"] == {"size": 10, "totalElements": 12, "totalPages": 2, "number": 0}
+
+
+RICH = {
+    "speed": "DOUBLE",
+    "flow": {"dataType": "DOUBLE", "unit": "m³/h", "qualityCode": False},
+    "state": {"dataType": "STRING", "length": 20},
+    "plain": {"dataType": "LONG"},
+}
+TOLD = {
+    "speed": ("DOUBLE", "", True, None),
+    "flow": ("DOUBLE", "m³/h", False, None),
+    "state": ("STRING", "", True, 20),
+    "plain": ("LONG", "", True, None),
+}
+
+
+def told(aspect: dict) -> dict[str, tuple[object, ...]]:
+    """Sum up the variables of an aspect."""
+    found = variables(aspect, "variables" if "variables" in aspect else "aspectType").values()
+    return {v["name"]: (v["dataType"], v["unit"], v["qualityCode"], v["length"]) for v in found}
+
+
+def test_units_and_lengths(clock: Clock, tmp_path: Path):
+    """What is said of properties, aspects and assets is told by aspects and types, also after a restart."""
+    with Sandbox(tmp_path / "data", clock=clock) as sandbox:
+        sandbox.add_asset(
+            "rich", aspects={"pump": RICH}, description="in hall 7", descriptions={"pump": "what it does"}
+        )
+        (tmp_path / "assets.json").write_text(
+            json.dumps(
+                [{"assetId": "file", "aspects": {"pump": RICH}, "description": "x", "descriptions": {"pump": "y"}}]
+            )
+        )
+        sandbox.load_assets(tmp_path / "assets.json")
+    with Sandbox(tmp_path / "data", clock=clock) as sandbox, Http(sandbox) as http:
+        for entity, of_asset, of_aspect in (("rich", "in hall 7", "what it does"), ("file", "x", "y")):
+            asset = http.get(f"{BASE}/assets/{entity}").json()
+            (aspect,) = http.get(f"{BASE}/assets/{entity}/aspects").json()["_embedded"]["aspects"]
+            (of_type,) = http.get(f"{BASE}/assettypes/{asset['typeId']}?exploded=true").json()["aspects"]
+            assert (asset["description"], aspect["description"], of_type["description"]) == (
+                of_asset,
+                of_aspect,
+                of_aspect,
+            )
+            assert told(aspect) == told(of_type) == TOLD
+
+
+def test_a_property_of_its_own_length_and_quality(sandbox: Sandbox, http: Http):
+    """What is told holds: a longer text and a quality code where there is none are refused."""
+    sandbox.add_asset("rich", aspects={"pump": RICH})
+    path = "/api/iottimeseries/v3/timeseries/rich/pump"
+    for record, status in [
+        ({"state": "x" * 20, "flow": 1.5, "speed": 1.0, "speed_qc": 0}, 204),
+        ({"state": "x" * 21}, 400),
+        ({"flow": 1.5, "flow_qc": 0}, 400),
+    ]:
+        assert http.put(path, json=[{"_time": "2026-03-01T00:00:00Z", **record}]).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"dataType": "FLOAT"}, "data type 'FLOAT'"),
+        ({"unit": "m"}, "data type None"),
+        ({"dataType": "DOUBLE", "description": "x"}, "description in this service"),
+        ({"dataType": "DOUBLE", "length": 5}, "DOUBLE has none"),
+        ({"dataType": "STRING", "length": 256}, "1 to 255"),
+        ({"dataType": "STRING", "length": 0}, "1 to 255"),
+        ({"dataType": "STRING", "length": True}, "length=True"),
+        ({"dataType": "STRING", "unit": 5}, "no text"),
+        ({"dataType": "STRING", "unit": "\ud800"}, "no text"),
+        ({"dataType": "STRING", "qualityCode": "yes"}, "qualityCode='yes'"),
+        (5, "data type 5"),
+    ],
+)
+def test_bad_properties(sandbox: Sandbox, http: Http, given: object, words: str):
+    """What makes no sense is refused, by whatever way it comes."""
+    with pytest.raises(ValueError, match=words):
+        sandbox.add_asset("bad", aspects={"pump": {"x": given}})
+    body = json.dumps({"name": "bad", "aspects": {"pump": {"x": given}}})
+    assert http.post(f"{BASE}/assets", data=body).status_code == 400
+    with pytest.raises(ValueError, match="no aspects"):
+        sandbox.add_asset("bad", aspects={"pump": {}}, descriptions={"pmup": "x"})
+
+
+def test_created_with_all_there_is(http: Http):
+    """A created asset has units, lengths and descriptions, as far as it was told; null is nothing."""
+    given = [{"name": name, **(one if isinstance(one, dict) else {"dataType": one})} for name, one in RICH.items()]
+    given[0] |= {"unit": None, "length": None, "searchable": True}
+    body = {"name": "x", "description": "d", "aspects": [{"name": "pump", "description": "a", "variables": given}]}
+    asset = http.post(f"{BASE}/assets", json=body).json()
+    (aspect,) = http.get(f"{BASE}/assets/{asset['assetId']}/aspects").json()["_embedded"]["aspects"]
+    assert (asset["description"], aspect["description"], told(aspect)) == ("d", "a", TOLD)
 
 
 def test_create(http: Http):

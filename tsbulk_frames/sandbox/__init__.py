@@ -39,7 +39,11 @@ Assets
   types are accepted and bring none. ``POST /assets`` takes ``aspects`` and ``assetId`` besides.
 - An asset that is added again raises its etag only if something is different; a property that has stored records keeps
   its data type.
-- ``GET /assets`` has no ``filter`` (400). Where aspects carry their variables: `Rules.variables_under`.
+- ``GET /assets`` leaves the root asset out. Its ``filter`` compares letter by letter; one that cannot be understood is
+  400, a field that is not known is ignored. No type has one above it: ``hasType`` is ``typeId``. None is ever deleted.
+- Lists go by name unless ``sort`` says otherwise, ten to a page; a ``size`` over `Rules.max_list_size` is cut to that.
+  They have no ``_links``; ``includeShared`` and ``basicFieldsOnly`` change nothing.
+- Where aspects carry their variables: `Rules.variables_under`. Aspects have a description, their variables none.
 
 Import jobs
 

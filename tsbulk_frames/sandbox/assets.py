@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tsbulk_frames.sandbox.assetlist import page_of, parse_filter, parse_order
 from tsbulk_frames.sandbox.bodies import parse_json, read_body
-from tsbulk_frames.sandbox.model import Asset
 from tsbulk_frames.sandbox.refusals import Refusal
-from tsbulk_frames.sandbox.registry import build_asset
+from tsbulk_frames.sandbox.registry import PROPERTY_KEYS, build_asset
 
 if TYPE_CHECKING:
-    from tsbulk_frames.sandbox.model import Aspect, State
+    from tsbulk_frames.sandbox.model import Aspect, Asset, State
 
 __all__ = ["routes"]
 
@@ -59,11 +59,12 @@ class _AssetService:
         return JSONResponse(self._asset_body(asset), headers={"ETag": f'"{asset.etag}"'})
 
     async def aspects(self, request: Request) -> Response:
-        """Answer the aspects of one asset with their variables."""
-        asset = self._existing(request.path_params["id"])
+        """Answer the aspects of one asset with their variables, paged."""
+        asset, query = self._existing(request.path_params["id"]), request.query_params
         under = self._state.rules.variables_under
         found = [_aspect_body(aspect, asset, under) for aspect in asset.aspects.values()]
-        return JSONResponse({"_embedded": {"aspects": found}, "page": _page(len(found), max(1, len(found)), 0)})
+        ordered = parse_order(query.getlist("sort"))(found)
+        return JSONResponse(page_of(ordered, query, "aspects", self._state.rules.max_list_size))
 
     async def asset_type(self, request: Request) -> Response:
         """Answer the type of an asset: each has one of its own here; its aspects show when exploded."""
@@ -75,14 +76,13 @@ class _AssetService:
         return JSONResponse(body)
 
     async def listing(self, request: Request) -> Response:
-        """Answer all assets, paged."""
+        """Answer the assets that a filter lets through, ordered and paged."""
         query = request.query_params
-        if query.get("filter"):
-            raise Refusal(400, "the sandbox lists assets without a filter; ask for one by its id, or page through all")
-        size, number = _whole(query.get("size"), "size", 10, 1), _whole(query.get("page"), "page", 0, 0)
-        assets = self._state.assets.all()
-        shown = [self._asset_body(asset) for asset in assets[number * size : (number + 1) * size]]
-        return JSONResponse({"_embedded": {"assets": shown}, "page": _page(len(assets), size, number)})
+        wanted = parse_filter(query["filter"]) if query.get("filter") else None
+        bodies = [self._asset_body(asset) for asset in self._state.assets.all()]
+        found = [body for body in bodies if wanted is None or wanted(body)]
+        ordered = parse_order(query.getlist("sort"))(found)
+        return JSONResponse(page_of(ordered, query, "assets", self._state.rules.max_list_size))
 
     async def create(self, request: Request) -> Response:
         """Make a new asset known."""
@@ -106,16 +106,19 @@ class _AssetService:
             raise Refusal(409, f"there is an asset {asset_id!r} already")
         inherited = self._state.assets.get(str(document.get("typeId", "")).removeprefix(_TYPE))
         try:
+            aspects, descriptions = _wanted_aspects(document.get("aspects", []))
             asset = build_asset(
                 asset_id,
                 name=name,
                 twin_type=document.get("twinType", "performance"),
-                aspects=_wanted_aspects(document.get("aspects", [])),
+                aspects=aspects,
+                description=document.get("description") or "",
+                descriptions=descriptions,
             )
         except ValueError as error:
             raise Refusal(400, str(error)) from error
         if inherited is not None:
-            asset = Asset(asset_id, name, asset.twin_type, {**inherited.aspects, **asset.aspects})
+            asset = replace(asset, aspects={**inherited.aspects, **asset.aspects})
         self._state.assets.add(asset, series=self._state.series)
         return asset
 
@@ -132,11 +135,14 @@ class _AssetService:
             "assetId": asset.asset_id,
             "tenantId": self._tenant,
             "name": asset.name,
+            "description": asset.description,
+            "externalId": None,
             "typeId": _TYPE + asset.asset_id,
             "parentId": self._root_id,
             "twinType": asset.twin_type,
             "etag": asset.etag,
             "timezone": "UTC",
+            "deleted": None,
             "aspects": [{"name": name, "variables": []} for name in asset.aspects],
         }
 
@@ -154,16 +160,16 @@ def _aspect_body(aspect: Aspect, asset: Asset, under: str) -> dict[str, Any]:
         }
         for variable in aspect.variables.values()
     ]
-    body: dict[str, Any] = {"name": aspect.name, "category": aspect.category, "holderAssetId": asset.asset_id}
+    known = {"name": aspect.name, "category": aspect.category, "description": aspect.description}
+    body: dict[str, Any] = {**known, "holderAssetId": asset.asset_id}
     type_id = f"{_TYPE}{asset.asset_id}.{aspect.name}"
     if under == "variables":
         return {**body, "aspectTypeId": type_id, "variables": variables}
-    kind = {"id": type_id, "name": aspect.name, "category": aspect.category, "variables": variables}
-    return {**body, "aspectType": kind}
+    return {**body, "aspectType": {"id": type_id, **known, "variables": variables}}
 
 
-def _wanted_aspects(given: object) -> dict[str, dict[str, str]]:
-    """Aspects of a request: ``{name: {property: dataType}}``, or a list of ``{name, variables}``.
+def _wanted_aspects(given: object) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Aspects of a request, and what describes them: ``{name: {property: dataType}}``, or ``[{name, variables}]``.
 
     Raises
     ------
@@ -171,24 +177,16 @@ def _wanted_aspects(given: object) -> dict[str, dict[str, str]]:
         Neither.
     """
     if isinstance(given, dict) and all(isinstance(properties, dict) for properties in given.values()):
-        return given
+        return given, {}
     if not isinstance(given, list) or not all(isinstance(aspect, dict) for aspect in given):
         raise ValueError("'aspects' must be a list of {name, variables: [{name, dataType}]}")
     try:
-        return {a["name"]: {v["name"]: v["dataType"] for v in a.get("variables", [])} for a in given}
-    except (KeyError, TypeError) as error:
+        texts = {aspect["name"]: aspect["description"] for aspect in given if aspect.get("description")}
+        return {aspect["name"]: {v["name"]: _given(v) for v in aspect.get("variables", [])} for aspect in given}, texts
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("'aspects' must be a list of {name, variables: [{name, dataType}]}") from error
 
 
-def _page(total: int, size: int, number: int) -> dict[str, int]:
-    """Where a page stands among all."""
-    return {"size": size, "totalElements": total, "totalPages": -(-total // size), "number": number}
-
-
-def _whole(text: str | None, name: str, default: int, least: int) -> int:
-    """Whole number of a query."""
-    if not text:
-        return default
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
-        raise Refusal(400, f"{name}={text} is not a whole number from {least} on")
-    return int(text)
+def _given(variable: dict[str, Any]) -> dict[str, Any]:
+    """Take from a variable of a request what is kept of it, where it says something."""
+    return {key: variable[key] for key in PROPERTY_KEYS if variable.get(key) is not None}

@@ -18,7 +18,7 @@ from tsbulk_frames.sandbox.files import FileStore
 from tsbulk_frames.sandbox.gate import Recorded, RequestRecord
 from tsbulk_frames.sandbox.imports import JobStore
 from tsbulk_frames.sandbox.model import Rules, State
-from tsbulk_frames.sandbox.registry import AssetStore, build_asset, parse_assets
+from tsbulk_frames.sandbox.registry import AssetStore, Given, build_asset, parse_assets
 from tsbulk_frames.sandbox.server import Server, check_host
 from tsbulk_frames.sandbox.store import SeriesStore
 from tsbulk_frames.sandbox.tokens import TokenIssuer
@@ -264,8 +264,10 @@ class Sandbox:
         *,
         twin_type: str = "performance",
         name: str | None = None,
-        aspects: Mapping[str, Mapping[str, str]] | None = None,
+        aspects: Given | None = None,
         quality_codes: bool = True,
+        description: str = "",
+        descriptions: Mapping[str, str] | None = None,
     ) -> None:
         """Make an asset known; one that exists is replaced, its stored records stay.
 
@@ -279,19 +281,32 @@ class Sandbox:
             For people; the id when absent.
         aspects : mapping
             ``{aspect: {property: dataType}}``; None: ``{"pump": {"speed": "DOUBLE", "state": "STRING"}}``. Data
-            types: BOOLEAN, INT, LONG, DOUBLE, STRING, BIG_STRING, TIMESTAMP.
+            types: BOOLEAN, INT, LONG, DOUBLE, STRING, BIG_STRING, TIMESTAMP. In place of a data type there may be more
+            to say: ``{"dataType": "STRING", "unit": "m³/h", "length": 20, "qualityCode": False}``.
         quality_codes : bool
-            Whether its properties have quality codes.
+            Whether its properties have quality codes, unless they say themselves.
+        description : str
+            Of the asset.
+        descriptions : mapping of str to str, optional
+            Of its aspects, by name; the service has none of properties.
 
         Raises
         ------
         ValueError
-            An unknown twin type or data type, or a name that cannot travel in a URL; or a property that has stored
-            records would get another data type.
+            An unknown twin type or data type, or a name that cannot travel in a URL; what is said of a property makes
+            no sense; or one that has stored records would get another data type.
         """
         if aspects is None:
             aspects = {"pump": {"speed": "DOUBLE", "state": "STRING"}}
-        asset = build_asset(entity, twin_type=twin_type, name=name, aspects=aspects, quality_codes=quality_codes)
+        asset = build_asset(
+            entity,
+            twin_type=twin_type,
+            name=name,
+            aspects=aspects,
+            quality_codes=quality_codes,
+            description=description,
+            descriptions=descriptions,
+        )
         state = self._opened().state
         state.assets.add(asset, series=state.series)
 
@@ -301,7 +316,8 @@ class Sandbox:
         Parameters
         ----------
         path : str or Path
-            ``[{"assetId", "name", "twinType", "aspects": {name: {property: dataType}}}]``, in UTF-8.
+            ``[{"assetId", "name", "twinType", "aspects": {name: {property: dataType}}}]``, in UTF-8; besides
+            ``description``, ``descriptions``, ``qualityCodes`` and what else can be said of a property: as `add_asset`.
 
         Returns
         -------

@@ -40,6 +40,7 @@ class Aspect:
     name: str
     variables: dict[str, Variable]
     category: str = "dynamic"
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Asset:
     twin_type: TwinName
     aspects: dict[str, Aspect] = field(default_factory=dict)
     etag: int = 0
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Rules:
         Seconds, by the sandbox's clock, until a write shows in a listing.
     variables_under : {"variables", "aspectType"}
         Where an asset's aspects carry their variables.
+    max_list_size : int
+        Most assets or aspects on one page of a list; a larger ``size`` is taken for this one.
     """
 
     closed: Literal["left", "right"] = "left"
@@ -113,6 +117,7 @@ class Rules:
     multipart_etag: bool = False
     listing_lag: float = 0.0
     variables_under: Literal["variables", "aspectType"] = "variables"
+    max_list_size: int = 2_000
 
 
 def rules_of(scope: Mapping[str, Any], rules: Rules) -> Rules:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from tsbulk_frames.sandbox.model import Aspect, Asset, DataType, TwinName, Variable
 from tsbulk_frames.sandbox.validation import wire_schema
@@ -16,8 +16,12 @@ from tsbulk_frames.sandbox.validation import wire_schema
 if TYPE_CHECKING:
     from tsbulk_frames.sandbox.store import SeriesStore
 
-__all__ = ["AssetStore", "build_asset", "parse_assets", "write_whole"]
+__all__ = ["PROPERTY_KEYS", "AssetStore", "Given", "build_asset", "parse_assets", "write_whole"]
 
+Given: TypeAlias = Mapping[str, Mapping[str, "str | Mapping[str, object]"]]
+"""Aspects as they are told: each property's data type, or what else there is to say of it, under `PROPERTY_KEYS`."""
+PROPERTY_KEYS = ("dataType", "unit", "length", "qualityCode")
+_ASSET_KEYS = {"assetId", "name", "twinType", "aspects", "qualityCodes", "description", "descriptions"}
 _LENGTHS = {"STRING": 255, "BIG_STRING": 100_000}
 
 
@@ -36,42 +40,68 @@ def build_asset(
     *,
     twin_type: str = "performance",
     name: str | None = None,
-    aspects: Mapping[str, Mapping[str, str]],
+    aspects: Given,
     quality_codes: bool = True,
+    description: str = "",
+    descriptions: Mapping[str, str] | None = None,
 ) -> Asset:
     """Asset from plain text, every name checked: what cannot be addressed over HTTP or stored is refused.
 
     Raises
     ------
     ValueError
-        An unknown twin type or data type, or a name that is empty, reserved or not fit for a URL.
+        An unknown twin type or data type, a name that is empty, reserved or not fit for a URL, or something else said
+        of a property, or of an aspect that is none, that makes no sense.
     """
     _check_name("entity", asset_id)
     if twin_type not in get_args(TwinName):
         raise ValueError(f"twin_type={twin_type!r} is not known; accepted are 'performance' and 'simulation'")
+    texts = descriptions or {}
     built: dict[str, Aspect] = {}
     for aspect, properties in aspects.items():
         _check_name("aspect", aspect)
-        for variable, data_type in properties.items():
-            _check_name("property", variable)
-            if variable == "_time" or variable.endswith("_qc"):
-                raise ValueError(
-                    f"property {variable!r} of aspect {aspect!r} is a reserved name: '_time' is the time, "
-                    "and what ends in '_qc' a quality code; choose another one"
-                )
-            if data_type not in get_args(DataType):
-                raise ValueError(
-                    f"property {variable!r} of aspect {aspect!r} has the data type {data_type!r}; "
-                    f"accepted are {', '.join(get_args(DataType))}"
-                )
-        built[aspect] = Aspect(aspect, {v: _variable(v, t, quality_codes) for v, t in properties.items()})
+        variables = {name: _variable(aspect, name, given, quality_codes) for name, given in properties.items()}
+        built[aspect] = Aspect(aspect, variables, description=_text(texts.get(aspect, ""), f"aspect {aspect!r}"))
+    if set(texts) - set(built):
+        raise ValueError(f"descriptions are given of {sorted(set(texts) - set(built))}, which are no aspects of it")
     twin: TwinName = "simulation" if twin_type == "simulation" else "performance"
-    return Asset(asset_id, name or asset_id, twin, built)
+    return Asset(asset_id, name or asset_id, twin, built, description=_text(description, f"asset {asset_id!r}"))
 
 
-def _variable(name: str, data_type: Any, quality_code: bool) -> Variable:
-    """Text types have a greatest length, so it is stated with them."""
-    return Variable(name, data_type, quality_code=quality_code, length=_LENGTHS.get(data_type))
+def _variable(aspect: str, name: str, given: object, quality_codes: bool) -> Variable:
+    """Property from its data type, or from all that is told of it; text types have a greatest length."""
+    _check_name("property", name)
+    what = f"property {name!r} of aspect {aspect!r}"
+    if name == "_time" or name.endswith("_qc"):
+        raise ValueError(
+            f"{what} is a reserved name: '_time' is the time, and what ends in '_qc' a quality code; choose another one"
+        )
+    told: Mapping[str, Any] = given if isinstance(given, Mapping) else {"dataType": given}
+    if unknown := set(told) - set(PROPERTY_KEYS):
+        raise ValueError(
+            f"{what} has {sorted(map(str, unknown))}; known are {', '.join(PROPERTY_KEYS)} (a property has no "
+            "description in this service, an aspect has: see descriptions)"
+        )
+    data_type: Any = told.get("dataType")
+    length = told.get("length")
+    if data_type not in get_args(DataType):
+        raise ValueError(f"{what} has the data type {data_type!r}; accepted are {', '.join(get_args(DataType))}")
+    most = _LENGTHS.get(data_type)
+    if length is None:
+        length = most
+    elif most is None or not isinstance(length, int) or isinstance(length, bool) or not 1 <= length <= most:
+        raise ValueError(f"{what} has length={length!r}; {data_type} has " + (f"1 to {most}" if most else "none"))
+    code = told.get("qualityCode", quality_codes)
+    if not isinstance(code, bool):
+        raise ValueError(f"{what} has qualityCode={code!r}; accepted are true and false")
+    return Variable(name, data_type, _text(told.get("unit", ""), f"the unit of {what}"), code, length)
+
+
+def _text(given: object, what: str) -> str:
+    """Take a text as it is, if it is one that can be stored: no file holds lone surrogates."""
+    if not isinstance(given, str) or any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise ValueError(f"{what} is described by {given!r:.100}, which is no text")
+    return given
 
 
 def _check_name(kind: str, name: object) -> None:
@@ -87,7 +117,7 @@ def _check_name(kind: str, name: object) -> None:
 def _load(document: dict[str, Any]) -> Asset:
     """Asset from its stored document."""
     aspects = {
-        name: Aspect(name, {v: Variable(**variable) for v, variable in aspect["variables"].items()}, aspect["category"])
+        name: Aspect(**{**aspect, "variables": {v: Variable(**one) for v, one in aspect["variables"].items()}})
         for name, aspect in document["aspects"].items()
     }
     return Asset(**{**document, "aspects": aspects})
@@ -171,12 +201,14 @@ def parse_assets(documents: object) -> Iterable[Asset]:
     for position, document in enumerate(documents):
         if not isinstance(document, dict) or not isinstance(document.get("name", ""), str):
             raise ValueError(f"assets[{position}] must be an object with 'assetId' and 'name' as text")
-        unknown = set(document) - {"assetId", "name", "twinType", "aspects", "qualityCodes"}
-        aspects = document.get("aspects", {})
-        if unknown or not isinstance(aspects, dict) or not all(isinstance(a, dict) for a in aspects.values()):
+        unknown = set(document) - _ASSET_KEYS
+        aspects, texts = document.get("aspects", {}), document.get("descriptions", {})
+        objects = isinstance(aspects, dict) and isinstance(texts, dict)
+        if unknown or not objects or not all(isinstance(aspect, dict) for aspect in aspects.values()):
             raise ValueError(
-                f"assets[{position}] must hold only assetId, name, twinType, qualityCodes and "
-                f"aspects as {{name: {{property: dataType}}}}; unknown here: {sorted(unknown) or 'nothing'}"
+                f"assets[{position}] must hold only {', '.join(sorted(_ASSET_KEYS - {'aspects', 'descriptions'}))}, "
+                "aspects as {name: {property: dataType or {dataType, unit, length, qualityCode}}} and descriptions as "
+                f"{{aspect: text}}; unknown here: {sorted(unknown) or 'nothing'}"
             )
         yield build_asset(
             document.get("assetId", ""),
@@ -184,4 +216,6 @@ def parse_assets(documents: object) -> Iterable[Asset]:
             name=document.get("name"),
             aspects=aspects,
             quality_codes=document.get("qualityCodes", True),
+            description=document.get("description", ""),
+            descriptions=texts,
         )
