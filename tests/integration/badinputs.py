@@ -122,6 +122,11 @@ class Bad:
     words: tuple[str, ...]
 
 
+def codes() -> pd.DataFrame:
+    """Give a frame with quality codes."""
+    return frame().assign(speed_qc=192)
+
+
 def bad(name: str, call: Callable[[Ground], object], error: type[Exception], *words: str) -> Bad:
     """Make a line of the table."""
     return Bad(name, call, error, words)
@@ -364,6 +369,13 @@ ARGUMENTS = [
     bad("Series", lambda g: tsb.Series("a", ""), FE, "property_set=''", "non-empty"),
     bad("TimeRange", lambda g: tsb.TimeRange.parse("2026-03-02", "2026-03-01"), FE, "start=2026-03-02", "swap"),
     bad("TwinType", lambda g: tsb.TwinType.parse("Performance"), FE, "'Performance'", "'performance'"),
+    bad("mask_quality frame", lambda g: tsb.mask_quality([1], [192]), FE, "list", "DataFrame"),
+    bad("mask_quality good", lambda g: tsb.mask_quality(codes(), 192), FE, "good=192", "good=[192]"),
+    bad("mask_quality code", lambda g: tsb.mask_quality(codes(), [True]), FE, "True", "integers"),
+    bad("to_grid freq", lambda g: tsb.to_grid(frame(), "5", max_gap="1h"), FE, "freq='5'", "'5min'"),
+    bad("to_grid gap", lambda g: tsb.to_grid(frame(), "5min", max_gap="-1h"), FE, "max_gap='-1h'", "not positive"),
+    bad("compare_frames limit", lambda g: tsb.compare_frames(frame(), frame(), limit=-1), FE, "limit=-1", "from 0"),
+    bad("compare_frames what", lambda g: tsb.compare_frames(frame(), [1]), FE, "list", "actual"),
     bad("cache_info", lambda g: tsb.cache_info(5), CE, "cache=5", "folder"),
     bad("clear_cache", lambda g: tsb.clear_cache(""), CE, "cache=''", "folder"),
     bad("Sandbox host", lambda g: tsb.Sandbox(host="0.0.0.0"), ValueError, "'0.0.0.0'", "allow_remote"),
