@@ -97,11 +97,12 @@ def _covered(
     ns: npt.NDArray[np.int64], span: tuple[int, int] | None, name: str, tz: tzinfo, step: int | None
 ) -> Coverage | None:
     """Count the records of a series, and those that could be expected."""
-    step = step or usual_step(ns) or NS_PER_DAY
+    usual = usual_step(ns) or step or NS_PER_DAY
+    step = step or usual
     if span is None:
         if not len(ns):
             return None
-        span = int(ns[0]), int(ns[-1]) + step
+        span = int(ns[0]), int(ns[-1]) + usual
     first = span[0] // _SLOT
     number = -(-span[1] // _SLOT) - first
     edges = (first + np.arange(number + 1)) * _SLOT

@@ -196,11 +196,11 @@ def _kind(values: pd.Series) -> str | None:
     numbers = numbers_of(values)
     if numbers is not None:
         return "large" if numbers[2] else "numbers"
-    cells = values[present(values)]
-    if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_string_dtype(cells.dtype):
+    if pd.api.types.is_bool_dtype(values.dtype):
         return "states"
-    plain = values.dtype == object or isinstance(values.dtype, pd.CategoricalDtype)
-    return "states" if plain and all(isinstance(one, str | bool) for one in cells) else None
+    if values.dtype == object or isinstance(values.dtype, pd.CategoricalDtype):
+        return "states" if all(isinstance(one, str | bool) for one in values[present(values)]) else None
+    return "states" if pd.api.types.is_string_dtype(values.dtype) else None
 
 
 def _draw_lines(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, points: int, gap: int | None) -> None:
