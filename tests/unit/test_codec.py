@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tsbulk_frames._cut import join_records, pieces_of
-from tsbulk_frames.codec import RawPage, Room, decode_pages, split_page, unify
+from tsbulk_frames.codec import RawPage, Room, decode_pages, first_time, split_page, unify
 from tsbulk_frames.errors import DecodeError, PageError
 from tsbulk_frames.frames import to_frame
 
@@ -366,6 +366,27 @@ def test_any_split_into_pages_gives_the_same_frame(records, data):
         for name in whole:
             assert frame[name].isna().tolist() == whole[name].isna().tolist()
             assert frame[name].dropna().tolist() == whole[name].dropna().tolist()
+
+
+@pytest.mark.parametrize(
+    ("inside", "seconds"),
+    [
+        ('{"_time":"1970-01-01T00:00:01Z"},{"_time":"1970-01-01T00:00:09Z"}', 1),
+        ('{"a":"_time","_time" : "1970-01-01T00:00:02.5+00:00"}', 2.5),
+        ('{"a":"' + "x" * 65_000 + '","_time":"1970-01-01T00:00:03Z"}', 3),
+        ('{"a":"' + "x" * 65_536 + '","_time":"1970-01-01T00:00:03Z"}', None),
+        ('{"_time":"1970-01-01"},{"_time":"1970-01-01T00:00:09Z"}', 0),
+        ('{"_time":"T+Z"},{"_time":"1970-01-01T00:00:09Z"}', None),
+        ('{"_time":"yesterday"}', None),
+        ('{"_time":5}', None),
+        ("", None),
+    ],
+)
+def test_the_first_time_of_a_page_is_found_without_decoding(inside, seconds):
+    """Only among its records, only near their beginning; a time that is none is no error yet."""
+    earlier, later = b'{"_time":"1969-01-01T00:00:00Z"}', b'{"_time":"1971-01-01T00:00:00Z"}'
+    page = RawPage(earlier + inside.encode() + later, len(earlier), len(earlier) + len(inside), None, 1)
+    assert first_time(page) == (None if seconds is None else seconds * 1_000_000_000)
 
 
 def test_raw_page_is_a_value():
