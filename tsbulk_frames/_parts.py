@@ -89,9 +89,9 @@ class ReadPart:
             frame = frame.astype({name: _FIXED[kind] for name, kind in types.items() if kind in _FIXED})
         if self.request.several:
             names = [series.entity for series in self.request.series]
-            owner = pd.Categorical.from_codes(np.repeat(np.arange(len(names)), counts), categories=names)
+            owner: Any = pd.Categorical.from_codes(np.repeat(np.arange(len(names)), counts), categories=pd.Index(names))
             frame.insert(0, ENTITY, owner)
-            frame = frame.take(np.argsort(frame.index.asi8, kind="stable"))
+            frame = frame.take(np.argsort(frame.index.to_numpy(np.int64), kind="stable"))
         return frame
 
     def _property(self, column: str) -> str:

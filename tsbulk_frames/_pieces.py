@@ -50,23 +50,24 @@ def cut(ddf: dd.DataFrame, twin: TwinType, closed: Closed) -> tuple[dd.DataFrame
     FrameError
         The partitions are not in time order.
     """
-    if not ddf.known_divisions:
-        ddf = _divided(ddf)
-    if not ddf.known_divisions:
-        return ddf, []
+    data: Any = ddf if ddf.known_divisions else _divided(ddf)
+    if not data.known_divisions:
+        return data, []
     unit, shift = twin.partition_ns, 0 if closed == "left" else 1
-    moments = [int(pd.Timestamp(one).as_unit("ns").value) - shift for one in ddf.divisions]
+    moments = [int(pd.Timestamp(one).as_unit("ns").value) - shift for one in data.divisions]
     borders = sorted({moment // unit * unit for moment in moments})
     borders = [border + shift for border in (*borders, borders[-1] + unit)]
-    zone = ddf._meta.index.dtype.tz
+    zone = data._meta.index.dtype.tz
     divisions = [pd.Timestamp(border, tz="UTC").tz_convert(zone) for border in borders]
-    return ddf.repartition(divisions=divisions, force=True), borders
+    return data.repartition(divisions=divisions, force=True), borders
 
 
-def _divided(ddf: dd.DataFrame) -> dd.DataFrame:
-    """Find the divisions by a look at the data."""
+def _divided(ddf: Any) -> Any:
+    """Find the divisions by a look at the data; without any row there are none."""
+    import dask.dataframe as dd
+
     found = ddf.map_partitions(_extent, meta={"first": "int64", "last": "int64", "sorted": "bool"}).compute()
-    rows = found["last"] >= found["first"]
+    rows = (found["last"] >= found["first"]).to_numpy()
     kept = found[rows]
     if not len(kept):
         return ddf
@@ -78,21 +79,15 @@ def _divided(ddf: dd.DataFrame) -> dd.DataFrame:
         )
     zone = ddf._meta.index.dtype.tz
     moments = [*kept["first"], kept["last"].iloc[-1]]
-    ddf = ddf.partitions[[number for number, any_ in enumerate(rows) if any_]]
-    return _with_divisions(ddf, tuple(pd.Timestamp(int(one), tz="UTC").tz_convert(zone) for one in moments))
-
-
-def _with_divisions(ddf: dd.DataFrame, divisions: tuple[pd.Timestamp, ...]) -> dd.DataFrame:
-    """Say what was found; the data stays as it is."""
-    import dask.dataframe as dd
-
-    return dd.from_delayed(ddf.to_delayed(), meta=ddf._meta, divisions=divisions, verify_meta=False)
+    divisions = tuple(pd.Timestamp(int(one), tz="UTC").tz_convert(zone) for one in moments)
+    pieces = [piece for piece, any_ in zip(ddf.to_delayed(), rows, strict=True) if any_]
+    return dd.from_delayed(pieces, meta=ddf._meta, divisions=divisions, verify_meta=False)
 
 
 def _extent(frame: pd.DataFrame) -> pd.DataFrame:
     """First and last time of a partition; of an empty one the last comes before the first."""
-    index = frame.index.as_unit("ns") if len(frame) else frame.index
-    first, last = (int(index.min().value), int(index.max().value)) if len(frame) else (0, -1)
+    index: Any = frame.index
+    first, last = (index.min().as_unit("ns").value, index.max().as_unit("ns").value) if len(frame) else (0, -1)
     return pd.DataFrame({"first": [first], "last": [last], "sorted": [bool(index.is_monotonic_increasing)]})
 
 
@@ -146,14 +141,16 @@ def outcomes(part: WritePart, ddf: dd.DataFrame, borders: Sequence[int]) -> list
 
     if not borders:
         return []
+    engine: Any = dask  # its functions have no types
     names = [format_time(border)[:13].replace("-", "") for border in borders[:-1]]
-    send: Any = dask.delayed(part, pure=False, name=f"tsbulk-write-{part.ticket.id}", traverse=False)
+    send = engine.delayed(part, pure=False, name=f"tsbulk-write-{part.ticket.id}", traverse=False)
+    data: Any = ddf
     tasks = [
         send(piece, name, dask_key_name=f"tsbulk-write-{name}-{part.ticket.id}")
-        for piece, name in zip(ddf.to_delayed(), names, strict=True)
+        for piece, name in zip(data.to_delayed(), names, strict=True)
     ]
     try:
-        done: Sequence[Outcome] = dask.compute(*tasks)
+        done: Sequence[Outcome] = engine.compute(*tasks)
     except BaseException as error:
         error.add_note(f"go on with the same call and manifest={str(part.folder)!r}: what is done is skipped")
         raise
