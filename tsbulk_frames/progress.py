@@ -28,6 +28,7 @@ Progress: TypeAlias = bool | Callable[[int], None] | None
 """None or False: silence. True: a tqdm bar. A function: called with each further amount done."""
 _REDRAW_SECONDS = 0.1
 _LONGEST_LABEL = 32
+_HEIGHT = 20
 _NOUNS = ("rows", "files", "windows", "partitions", "jobs")
 _WIDTH = 100
 """Characters of a line where nothing says how many there is room for."""
@@ -214,6 +215,7 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
         bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,
         file=file,
         ncols=width,
+        nrows=width and _HEIGHT,
         dynamic_ncols=width is None,
         mininterval=0,
         miniters=0,
