@@ -148,8 +148,11 @@ def read_listed(body: Mapping[str, object]) -> ListedAsset:
         twin_type = TwinType.parse(str(body.get("twinType")).lower())
     except FrameError:
         twin_type = None
-    texts = (_text(body.get(name)) for name in ("parentId", "externalId", "description", "timezone", "deleted"))
-    return ListedAsset(asset_id, _text(body.get("name")) or "", _text(body.get("typeId")), twin_type, *texts)
+    kind, *texts = (
+        _text(body.get(name)) or None
+        for name in ("typeId", "parentId", "externalId", "description", "timezone", "deleted")
+    )
+    return ListedAsset(asset_id, _text(body.get("name")) or "", kind, twin_type, *texts)
 
 
 def read_aspect(body: Mapping[str, object]) -> Aspect:

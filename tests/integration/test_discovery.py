@@ -148,10 +148,68 @@ def test_assets_as_a_frame(site: Site) -> None:
         assert str(one["deleted"].dtype) == "datetime64[ns, UTC]"
 
 
+def test_assets_are_found_by_name_type_and_filter(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On as many pages as they fill, by name, each once although many share theirs."""
+    monkeypatch.setattr("tsbulk_frames.assets._LIST_SIZE", 3)
+    for number in range(11):
+        kind = ("performance", "simulation")[number % 2]
+        site.sandbox.add_asset(f"{number:032x}", name=f"Pump {number // 4}", twin_type=kind, aspects={"pump": PUMP})
+    site.sandbox.add_asset("f" * 32, name="Überlauf & 5/6", aspects={"pump": PUMP})
+    found = tsb.list_assets(connection=site.con)
+    assert found["asset_id"].is_unique
+    assert found["name"].tolist() == ["Pump 0"] * 4 + ["Pump 1"] * 4 + ["Pump 2"] * 3 + ["Überlauf & 5/6"]
+    assert len(site.asked("GET", "/v3/assets")) == 4
+
+    def names(**wanted: object) -> list[str]:
+        return tsb.list_assets(**wanted, connection=site.con)["name"].tolist()
+
+    assert names(name="auf & 5") == ["Überlauf & 5/6"]
+    assert names(name="Pump", limit=5) == ["Pump 0"] * 4 + ["Pump 1"]
+    assert names(name="mp 1", filter={"twinType": "simulation"}) == ["Pump 1"] * 2
+    assert names(type_id=found["type_id"][11]) == ["Überlauf & 5/6"]
+    assert names(name="valve") == []
+
+
+def test_what_an_asset_declares_is_told_and_held_to(site: Site) -> None:
+    """Unit, length and quality code of single properties, the aspect's description: all the way from the sandbox."""
+    entity = "a" * 32
+    site.sandbox.add_asset(
+        entity,
+        name="Feed pump",
+        twin_type="simulation",
+        aspects={
+            "pump": {
+                "flow": {"dataType": "DOUBLE", "unit": "m³/h", "qualityCode": False},
+                "state": {"dataType": "STRING", "length": 4},
+                "speed": "DOUBLE",
+            }
+        },
+        descriptions={"pump": "What the pump does"},
+    )
+    told = tsb.describe(entity, connection=site.con).set_index("property")
+    assert told["unit"].dropna().to_dict() == {"flow": "m³/h"}
+    assert told["quality_code"].to_dict() == {"flow": False, "state": True, "speed": True}
+    assert told.loc["state", "length"] == 4
+    assert set(told["aspect_description"]) == {"What the pump does"}
+    assert told.attrs == {"entity": entity, "name": "Feed pump", "twin_type": "simulation"}
+    good = pd.DataFrame({"flow": [1.5], "state": ["äöüß"]}, times("2026-03-01", 1))
+    for bad, words in (
+        (good.assign(state="RUNNING"), "longer than 4 characters"),
+        (good.assign(flow_qc=1), "'flow' has no quality code"),
+    ):
+        with pytest.raises(tsb.FrameError, match=words):
+            tsb.write_timeseries(bad, entity, "pump", connection=site.con)
+    tsb.write_timeseries(good, entity, "pump", connection=site.con)
+    frame = tsb.read_timeseries(entity, "pump", *SPAN, describe=True, connection=site.con)
+    assert frame.attrs["units"] == {"flow": "m³/h"}
+    assert frame.attrs["description"] == "What the pump does"
+    assert frame["state"].tolist() == ["äöüß"]
+
+
 def test_what_is_missing_in_a_list_of_assets(site: Site) -> None:
     """Missing, not the text "None"; a deleted asset tells when, one that cannot be read as a time tells nothing."""
     moments = ["2026-01-01T00:00:00.5Z", "yes", "9999-12-31T00:00:00Z"]
-    listed = [{"assetId": one, "deleted": one, "name": None} for one in moments]
+    listed = [{"assetId": one, "deleted": one, "name": None, "description": ""} for one in moments]
     site.sandbox.faults.add(Fault(Answer(200, {"_embedded": {"assets": listed}}), "GET", r"/v3/assets\?"))
     frame = tsb.list_assets(connection=site.con)
     assert frame["deleted"].tolist() == [pd.Timestamp("2026-01-01T00:00:00.5Z"), pd.NaT, pd.NaT]
