@@ -55,10 +55,7 @@ class _Tsbulk(click.RichGroup):
                 stream.reconfigure(errors="backslashreplace")  # not every terminal has every letter
         with terminable():
             try:
-                try:
-                    super().invoke(ctx)
-                finally:
-                    sys.stdout.flush()
+                super().invoke(ctx)
             except (TsBulkError, OSError, ModuleNotFoundError, KeyboardInterrupt) as error:
                 session = ctx.obj or Session()
                 code = end(error, json=session.json, debug=session.debug, manifest=session.manifest)

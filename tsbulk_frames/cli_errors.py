@@ -141,7 +141,7 @@ def end(error: BaseException, *, json: bool = False, debug: bool = False, manife
 
 
 def _leave_closed(stream: object) -> None:
-    """Let the interpreter write what is left of a closed pipe nowhere: it would complain at its end."""
+    """Send what is left for a closed pipe nowhere, as Python's documentation of SIGPIPE advises."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())  # type: ignore[attr-defined]  # what has none is no stream of the system

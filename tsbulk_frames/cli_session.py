@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,9 +69,8 @@ class Session:
 
     @property
     def progress(self) -> bool | None:
-        """Whether a bar can be seen: never in a file or a pipe."""
-        seen = sys.stderr.isatty() and not self.quiet and importlib.util.find_spec("tqdm") is not None
-        return True if seen else None
+        """Whether a bar is wanted, and can be had: there is none where standard error is no terminal."""
+        return True if not self.quiet and importlib.util.find_spec("tqdm") is not None else None
 
     def show(self, document: Mapping[str, object], *parts: str | Table) -> None:
         """Print the result."""

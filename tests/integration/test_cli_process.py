@@ -95,7 +95,7 @@ def test_an_interrupted_read_leaves_nothing(sandbox: tsb.Sandbox, tmp_path: Path
 
 def test_a_reader_that_leaves_ends_it_quietly(sandbox: tsb.Sandbox) -> None:
     """As with `| head -1`: what is under way stops, nothing is said, and the code is that of a closed pipe."""
-    saved(24, 3600)
+    saved(24, 1200)
     with tsb.connect(sandbox.url, credentials=sandbox.credentials) as con:
         assert tsb.write_timeseries("history.parquet", ENTITY, "pump", connection=con).ok
     with process(sandbox, "read", ENTITY, "pump", *DAY) as child:
