@@ -237,10 +237,10 @@ class BudgetGate(Gate):
         try:
             while answer == AGAIN and not (stop is not None and stop.asked):
                 answer = sync(self._worker.loop, ask, **question)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the scheduler cannot be reached, or has given this worker up
             self._send("tsbulk-return", lease=lease)  # it may have been granted on a connection that broke
             raise TransportError(
-                f"the Dask scheduler, which counts the requests of the cluster, does not answer ({error}); "
+                f"the Dask scheduler, which counts the requests of the cluster, gives no lease ({error}); "
                 "nothing was sent",
                 method="",
                 url=self._gateway,

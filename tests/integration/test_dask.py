@@ -23,7 +23,8 @@ from herd import Door, Reaper, Refusal
 from plant import Site, open_site, times
 
 import tsbulk_frames as tsb
-from tsbulk_frames._budget import AGAIN, GRANTED, Budget
+from tsbulk_frames._budget import AGAIN, GRANTED, Budget, Desk
+from tsbulk_frames._parts import WritePart
 from tsbulk_frames._ticket import Ticket
 from tsbulk_frames.sandbox import Answer, Fault, Rules
 
@@ -327,6 +328,50 @@ def test_refused_as_a_whole_it_raises_the_refusal(shared: Site) -> None:
     assert "nothing was imported" in caught.value.__notes__[0]
 
 
+def test_jobs_that_take_longer_can_be_awaited() -> None:
+    """``wait=False`` returns with jobs running; a deadline tells all that are late, of all parts together."""
+    for site in open_site(rules=Rules(job_seconds=1e9)):
+        frame = history()
+        ddf = dd.from_pandas(frame, npartitions=4)
+        report = tsb.dask.write_timeseries(ddf, site.asset("performance"), "pump", wait=False, connection=site.con)
+        assert report.counts["running"] == len(report.job_ids) == 4
+        with pytest.raises(tsb.JobTimeout, match="4 import jobs") as caught:
+            tsb.dask.write_timeseries(ddf, site.asset("performance"), "pump", timeout=0.01, connection=site.con)
+        assert len(caught.value.job_ids) == 4
+        assert caught.value.report.rows == len(frame)
+
+
+def test_a_worker_that_does_not_see_the_folder_sends_nothing(shared: Site, tmp_path: Path) -> None:
+    """Where the folder of manifests is not shared, a part is refused before anything is uploaded."""
+    before = len(shared.sandbox.requests)
+    series, twin = tsb.Series("pump-1", "pump"), tsb.TwinType.PERFORMANCE
+    part = WritePart(
+        ticket=Ticket(shared.con, 1),
+        series=series,
+        twin_type=twin,
+        folder=tmp_path / "elsewhere",
+        mark="import.json",
+        wait=True,
+        timeout=None,
+        empty_rows="raise",
+        keep_files=False,
+        verify=False,
+    )
+    outcome = part(history(), "20260301T00")
+    assert isinstance(outcome.refusal, tsb.ConfigError)
+    assert "is not there on this worker" in str(outcome.refusal)
+    assert len(shared.sandbox.requests) == before
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``tsb.dask`` without Dask names the extra."""
+    for name in ("dask", "dask.dataframe"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "tsbulk_frames.dask", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"tsbulk-frames\[dask\]"):
+        tsb.__getattr__("dask")
+
+
 # ---------------------------------------------------------------------------------------------------------- secrets
 
 
@@ -357,6 +402,19 @@ def test_processes_without_a_cluster_are_refused(shared: Site) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- budget
+
+
+def test_a_worker_closes_its_connections_when_it_goes(shared: Site) -> None:
+    """Tasks of one worker share a connection; another limit is another one; all are closed with the worker."""
+    desk = Desk()
+    desk.setup(worker=None)
+    config, credentials = shared.con.config, shared.sandbox.credentials
+    first, second, third = (desk.connection(config, credentials, limit) for limit in (1, 1, 2))
+    assert first is second
+    assert first is not third
+    desk.teardown(worker=None)
+    assert first._transport._closed
+    assert third._transport._closed
 
 
 class Team:
@@ -468,6 +526,24 @@ def test_a_429_makes_all_workers_pause(client: Client, site: Site) -> None:
     assert min(later) - first >= 1.0
 
 
+def test_workers_share_a_connection_and_log_no_secret(client: Client, site: Site) -> None:
+    """A token for each worker, not for each task; a failing task leaves no secret in any worker's log."""
+    entity = imported(site, history())
+    before = len([one for one in site.sandbox.requests if "oauth" in one.path])
+    ddf = tsb.dask.read_timeseries(entity, "pump", DAYS[0], "2026-03-05", window="3h", connection=site.con)
+    assert len(ddf.compute()) == 96
+    assert 1 <= len([one for one in site.sandbox.requests if "oauth" in one.path]) - before <= 4
+    site.sandbox.faults.add(Fault(Answer(404), "GET", "/timeseries/", times=None))
+    again = tsb.dask.read_timeseries(entity, "pump", DAYS[0], "2026-03-05", connection=site.con)
+    with pytest.raises(tsb.NotFoundError):
+        again.compute()
+    logs = str(client.get_worker_logs()) + str(client.get_scheduler_logs())
+    assert "tsbulk" in logs
+    secret = str(site.sandbox.credentials.key_store_client_secret)
+    assert secret not in logs
+    assert site.sandbox.token() not in logs
+
+
 @pytest.mark.parametrize(
     ("request_", "handled"), [("PUT file", False), ("POST job", True)], ids=["uploading", "job started, not told"]
 )
@@ -490,24 +566,6 @@ def test_a_worker_that_dies_loses_nothing(
     assert len(jobs) == 4
     budget = cluster.scheduler.plugins[Budget.name]
     assert budget.held(site.sandbox.url) == 0
-
-
-def test_workers_share_a_connection_and_log_no_secret(client: Client, site: Site) -> None:
-    """A token for each worker, not for each task; a failing task leaves no secret in any worker's log."""
-    entity = imported(site, history())
-    before = len([one for one in site.sandbox.requests if "oauth" in one.path])
-    ddf = tsb.dask.read_timeseries(entity, "pump", DAYS[0], "2026-03-05", window="3h", connection=site.con)
-    assert len(ddf.compute()) == 96
-    assert 1 <= len([one for one in site.sandbox.requests if "oauth" in one.path]) - before <= 4
-    site.sandbox.faults.add(Fault(Answer(404), "GET", "/timeseries/", times=None))
-    again = tsb.dask.read_timeseries(entity, "pump", DAYS[0], "2026-03-05", connection=site.con)
-    with pytest.raises(tsb.NotFoundError):
-        again.compute()
-    logs = str(client.get_worker_logs()) + str(client.get_scheduler_logs())
-    assert "tsbulk" in logs
-    secret = str(site.sandbox.credentials.key_store_client_secret)
-    assert secret not in logs
-    assert site.sandbox.token() not in logs
 
 
 def test_a_scheduler_elsewhere_is_reached_by_its_address(shared: Site, tmp_path: Path) -> None:
