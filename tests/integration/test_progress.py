@@ -159,16 +159,17 @@ def test_what_is_no_progress_is_refused(shared: Site, tmp_path: Path, call: str)
     assert not (tmp_path / "x").exists()
 
 
-def test_a_bar_covers_the_whole_range(shared: Site) -> None:
+@pytest.mark.parametrize("site", [{"page_bytes": 20_000}], indirect=True)
+def test_a_bar_covers_the_whole_range(site: Site) -> None:
     """However a range is cut into windows and shared among workers: what the pages cover adds up to it."""
     from tsbulk_frames.request import check_read, stream_tables
 
     rows = pd.DataFrame({"count": range(5_000)}, index=times("2026-03-01", 5_000, "min"))
-    entity = shared.seed(rows)
-    request = check_read(entity, "pump", "2025-03-01", "2026-03-07", None, "left", None, "columns")
+    entity = site.seed(rows)
+    request = check_read(entity, "pump", "2026-02-01", "2026-03-07", None, "left", None, "columns")
     reached: list[tuple[int, int, int]] = []
     tables = stream_tables(
-        request, shared.con, workers=4, advance=lambda _: None, bounded=False, reach=lambda *now: reached.append(now)
+        request, site.con, workers=4, advance=lambda _: None, bounded=False, reach=lambda *now: reached.append(now)
     )
     assert sum(table.num_rows for _, table in tables) == 5_000
     covered, through, known = max(reached)
