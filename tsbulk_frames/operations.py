@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tsbulk_frames._cut import PageBody
 from tsbulk_frames.answers import ImportJob, JobStatus, Timeseries, parse_job, parse_timeseries
-from tsbulk_frames.assets import Aspect, Asset, AssetsClient, Variable
+from tsbulk_frames.assets import Aspect, Asset, AssetsClient, ListedAsset, Variable
 from tsbulk_frames.client import Client
 from tsbulk_frames.errors import ProtocolError
 from tsbulk_frames.files import FileServiceClient, StoredFile
@@ -35,6 +35,7 @@ __all__ = [
     "FileServiceClient",
     "ImportJob",
     "JobStatus",
+    "ListedAsset",
     "ReadOperationsClient",
     "RetrieveImportJobRequest",
     "RetrieveTimeseriesRequest",
