@@ -1,6 +1,6 @@
 """The same calls on a Dask cluster: a partition per window of time, imports on the workers; floor 8, extra ``dask``.
 
-::
+What becomes of a call:
 
     read_timeseries:   windows ──► a task each ──► frames of one type, divisions known
     write_timeseries:  a Dask DataFrame, cut at UTC days or hours ──► a task and a manifest each ──► one report

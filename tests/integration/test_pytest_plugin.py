@@ -170,6 +170,11 @@ def test_the_plugin_is_announced() -> None:
     assert entry.value == "tsbulk_frames.pytest_plugin"
 
 
+def test_our_own_tests_go_without(request: pytest.FixtureRequest) -> None:
+    """Loaded as an entry point it would import the package before coverage begins to count."""
+    assert not request.config.pluginmanager.has_plugin("tsbulk")
+
+
 def test_the_fixtures_keep_their_word_side_by_side(pytester: pytest.Pytester) -> None:
     """In two processes at once; and so do the examples of the how-to page, as they stand there."""
     examples = "\n".join(re.findall(r"```python\n(.*?)```", testing.__doc__ or "", re.DOTALL))

@@ -42,11 +42,11 @@ Ctrl-C tells the command to go on with.
 set -e
 . /etc/pumps/credentials.env          # export MDSP_…=…, readable by this user alone
 day=$(date -u -d yesterday +%F)
-tsbulk read PUMP flow "$day" "$(date -u +%F)" --output "/data/$day.parquet" --quiet --json
+tsbulk read PUMP flow "$day" "$(date -u +%F)" --output "/data/$day.parquet" --quiet --json >> /data/log.jsonl
 ```
 
-Nothing but errors is said on stderr, and no bar is drawn where nobody looks. ``--json`` gives one document with stable
-keys, errors included. The exit code says what happened:
+Nothing but errors is said on stderr (cron sends that by mail), and no bar is drawn where nobody looks. ``--json`` gives
+one document with stable keys, errors included. The exit code says what happened:
 
 | code | meaning |
 |---|---|

@@ -14,7 +14,8 @@ jupyter lab notebooks
 
 ### What shows itself
 
-Plan, report, connection and job draw themselves as tables: put them last in a cell.
+Plan, report, connection and job draw themselves as tables: put them last in a cell. ``plan.plot()`` draws what an import
+would do, `tsbulk_frames.plot.series` and `tsbulk_frames.plot.coverage` what was read.
 
 >>> import pandas as pd
 >>> import tsbulk_frames as tsb

@@ -77,6 +77,15 @@ past ranges stay on this machine, and reading them again makes no request (`tsbu
 ``dtype_backend="pyarrow"`` and ``"numpy_nullable"`` work as in pandas. ``describe=True`` puts units and descriptions
 into ``df.attrs``. `tsbulk_frames.to_grid` brings a history to a regular grid without inventing data.
 
+>>> grid = tsb.to_grid(good, "1min", max_gap="2min", method="mean")
+>>> len(grid)
+30
+
+### See it
+
+``tsb.plot.series(df)`` draws any number of records without losing a peak, a panel for each unit; ``tsb.plot.coverage(df)``
+is a calendar of what is there and what is not (`tsbulk_frames.plot`; ``pip install "tsbulk-frames[plot]"``).
+
 >>> con.close()
 >>> sandbox.close()
 """

@@ -43,7 +43,7 @@ colour
 [['2026-03-01', 120, 'SUCCESS'], ['2026-03-02', 120, 'SUCCESS']]
 
 ``verify=True`` compares count and ends of what is stored with what was sent. In a notebook, plan and report show
-themselves as tables; ``progress=True`` draws a bar.
+themselves as tables, and ``plan.plot()`` is a picture; ``progress=True`` draws a bar.
 
 ### Start now, look later
 

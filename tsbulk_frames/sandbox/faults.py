@@ -1,6 +1,6 @@
 """Injected trouble: what shall go wrong, for which request and how often; by a script, at random, or both.
 
-A fault stands between the network and the handlers, so neither knows of it::
+A fault stands between the network and the handlers, so neither knows of it:
 
     Faults([
         Fault(Answer(503), "GET", r"/timeseries/", times=2),                    # the first two reads fail
