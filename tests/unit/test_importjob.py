@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,13 @@ def test_looks_at_many_jobs_are_spread_and_as_far_apart_for_each(
     assert clock.pauses[-1] == 5
 
 
+def test_eight_jobs_are_looked_at_first_unless_told(connection: Connection, serve: Callable[..., Jobs]) -> None:
+    """Those started last wait for their turn."""
+    jobs = serve(dict.fromkeys("abcdefghij", 1))
+    list(await_jobs(connection, "abcdefghij"))
+    assert sorted(name for time, name in jobs.looks if time == 0) == list("abcdefgh")
+
+
 def test_looks_come_at_the_interval_asked_for(connection: Connection, serve: Callable[..., Jobs], clock: Clock) -> None:
     """All jobs each time, the distance always the same, whoever has ended and whatever the news."""
     jobs = serve({"a": 100, "b": 0, "c": 40, "d": 100})
@@ -377,12 +385,15 @@ def test_a_deadline_that_all_keep_is_none(connection: Connection, serve: Callabl
     assert clock.now == 5.0
 
 
-@pytest.mark.parametrize(("workers", "together"), [(3, 3), (2, 2), (50, 6), (1, 1)])
+@pytest.mark.parametrize(
+    ("count", "workers", "together"), [(6, 3, 3), (6, 2, 2), (6, 50, 6), (6, 1, 1), (2, 50, 2), (40, 40, 40)]
+)
 def test_jobs_are_asked_for_side_by_side(
-    connection: Connection, serve: Callable[..., Jobs], workers: int, together: int
+    connection: Connection, serve: Callable[..., Jobs], count: int, workers: int, together: int
 ) -> None:
     """As many at once as there are workers, and never more."""
-    jobs = serve(dict.fromkeys("abcdef", 0.0))
+    ids = [f"job-{number}" for number in range(count)]
+    jobs = serve(dict.fromkeys(ids, 0.0))
     meeting, lock, names, most = threading.Barrier(together, timeout=30), threading.Lock(), set[str](), [0, 0]
 
     def during() -> None:
@@ -395,8 +406,8 @@ def test_jobs_are_asked_for_side_by_side(
             most[0] -= 1
 
     jobs.during = during
-    told = list(await_jobs(connection, "abcdef", max_workers=workers, poll_interval=1))
-    assert [name for name, _ in told] == list("abcdef")
+    told = list(await_jobs(connection, ids, max_workers=workers, poll_interval=1))
+    assert [name for name, _ in told] == ids
     assert most[1] == together
     assert names == {"tsbulk-poll"}
 
@@ -495,6 +506,75 @@ def test_deadline_interval_and_workers_reach_the_wait(connection: Connection, se
     assert {name for _, name in jobs.looks[:3]} == set("abc")
     assert len({time for time, _ in jobs.looks[:3]}) == 1
     assert jobs.looks[3][0] > jobs.looks[0][0]
+
+
+class Drawn:
+    """A bar that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.opened: list[Any] = []
+        self.said: list[Any] = []
+
+    @contextmanager
+    def meter(self, *given: Any, **options: Any) -> Iterator[Drawn]:
+        """Open it."""
+        self.opened.append((*given, options))
+        yield self
+
+    def advance(self, amount: int) -> None:
+        """Note an amount."""
+        self.said.append(amount)
+
+    def tell(self, **counts: Any) -> None:
+        """Note the counts that are not 0."""
+        self.said.append({name: count for name, count in counts.items() if count})
+
+
+def test_progress_tells_of_each_job_how_far_it_is(
+    connection: Connection, serve: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many have ended of how many, by what became of them; an id given twice counts once."""
+    drawn = Drawn()
+    monkeypatch.setattr("tsbulk_frames.importjob.meter", drawn.meter)
+    serve({"a": 5, "b": 0, "c": 0}, status="ERROR")
+    wait_for_jobs(["a", "b", "a"], poll_interval=5, connection=connection, progress=True)
+    assert drawn.opened == [(True, "await import jobs", {"unit": "", "total": 2})]
+    assert drawn.said == [
+        {"jobs": (0, 2), "in_progress": 1},
+        1,
+        {"at": 1, "jobs": (1, 2), "in_progress": 1, "failed": 1},
+        1,
+        {"at": 2, "jobs": (2, 2), "failed": 2},
+    ]
+
+
+def test_progress_tells_of_a_job_that_cannot_be_asked_for(
+    connection: Connection, serve: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows what became of it."""
+    drawn = Drawn()
+    monkeypatch.setattr("tsbulk_frames.importjob.meter", drawn.meter)
+    serve({"a": gone(), "b": 0})
+    with pytest.raises(NotFoundError):
+        wait_for_jobs(["a", "b"], connection=connection)
+    assert drawn.said[-1] == {"at": 2, "jobs": (2, 2), "done": 1, "unknown": 1}
+
+
+@pytest.mark.parametrize("manifested", [False, True])
+def test_progress_is_told_for_ids_as_for_a_manifest(
+    connection: Connection, serve: Callable[..., Jobs], manifest: Path, manifested: bool
+) -> None:
+    """A callable gets a 1 for each job that has ended; what is none is refused before anything is asked."""
+    jobs, steps = serve({"a": 0, "b": 3}), list[int]()
+    what: Any = manifest if manifested else ["a", "b"]
+    worse: Any = manifest if manifested else [5]
+    wait_for_jobs(what, connection=connection, progress=steps.append)
+    assert steps == [1, 1]
+    jobs.looks.clear()
+    wrong: Any = "yes"
+    with pytest.raises(ConfigError, match="progress='yes'"):
+        wait_for_jobs(worse, connection=connection, progress=wrong)
+    assert jobs.looks == []
 
 
 def test_without_a_connection_the_default_one_is_used(
