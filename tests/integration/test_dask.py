@@ -236,7 +236,7 @@ def test_an_empty_range_is_one_empty_partition(shared: Site) -> None:
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_day_in_two_partitions_is_one_job(shared: Site, twin_type: str, known: bool) -> None:
     """Partitions that end anywhere are moved to UTC days or hours: one job each, and all is stored."""
-    frame = history(300, "17min", "2026-03-01T05:11")
+    frame = history(130, "17min", "2026-03-01T05:11")
     entity = shared.asset(twin_type)
     ddf = dd.from_pandas(frame, npartitions=7)
     ddf = ddf if known else ddf.clear_divisions()
