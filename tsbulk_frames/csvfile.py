@@ -23,7 +23,7 @@ from tsbulk_frames.schema import arrow_type
 
 __all__ = ["CsvFile", "save_as_parquet", "spooled"]
 
-_BLOCK = 8 << 20
+_BLOCK = 4 << 20
 
 
 class CsvFile:

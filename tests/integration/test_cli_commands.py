@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click.testing
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from plant import NOW, Site, open_site, times
@@ -171,6 +172,17 @@ def test_json_lines_are_the_records(run: Run, shared: Site, history: pd.DataFram
     ]
 
 
+def test_parquet_goes_through_a_pipe(run: Run, shared: Site, history: pd.DataFrame) -> None:
+    """The same bytes as in a file, in the zone asked for."""
+    entity = asset(shared)
+    history.to_parquet("history.parquet")
+    run("write", "history.parquet", entity, "pump")
+    piped = run("read", entity, "pump", *DAY, "--format", "parquet", "--quality", "drop", "--tz", "Asia/Tokyo")
+    table = pq.read_table(io.BytesIO(piped.stdout_bytes))
+    assert str(table.schema.field("_time").type) == "timestamp[ns, tz=Asia/Tokyo]"
+    assert values(table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get).set_index("_time")) == values(history)
+
+
 def test_an_empty_range_is_a_whole_file(run: Run, shared: Site) -> None:
     """No records: a file with all columns, in each form."""
     entity = asset(shared)
@@ -260,6 +272,7 @@ def test_what_there_is_can_be_described(run: Run, shared: Site) -> None:
     shared.sandbox.add_asset(entity, name="evil \x1b[31m pump", twin_type="simulation", aspects={"pump": HISTORY})
     assert entity in {one["asset_id"] for one in document(run("describe", "--json"))["assets"]}
     assert len(document(run("describe", "--limit", 1, "--json"))["assets"]) == 1
+    assert [one["asset_id"] for one in document(run("describe", "--name", "evil", "--json"))["assets"]] == [entity]
     found = document(run("describe", entity, "--json"))
     assert (found["entity"], found["name"], found["twin_type"]) == (entity, "evil \x1b[31m pump", "simulation")
     assert {one["property"]: one["data_type"] for one in found["properties"]} == HISTORY
