@@ -162,6 +162,7 @@ def survey(
     once = iter(pieces) is pieces
     tallies: dict[Partition, _Tally] = {}
     current: _Tally | None = None
+    seen = 0
     for table in check_pieces(pieces, empty_rows=empty_rows, tell=problems.tell):
         _check_age(table, now_ns, twin, closed, problems)
         if variables is not None:
@@ -176,7 +177,8 @@ def survey(
             tally.add(part, hold=once)
             if told is not None:
                 told.advance(part.stop - part.first)
-                told.tell(partitions=len(tallies))
+                seen += part.stop - part.first
+                told.tell(at=seen, partitions=len(tallies))
     close = {partition for partition, tally in tallies.items() if tally.close}
     if close and not once:
         for table in check_pieces(pieces, empty_rows=empty_rows, tell=_ignore):

@@ -32,14 +32,15 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from tsbulk_frames._heat import bars, coverage, days_of, nanoseconds_of
+from tsbulk_frames._heat import bars as bars  # for ImportPlan.plot
+from tsbulk_frames._heat import coverage, days_of, nanoseconds_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bars", "coverage", "series"]
+__all__ = ["coverage", "series"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", ":", "-.")

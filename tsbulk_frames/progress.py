@@ -30,7 +30,7 @@ _REDRAW_SECONDS = 0.1
 _LONGEST_LABEL = 32
 _HEIGHT = 20
 _NOUNS = ("rows", "files", "windows", "partitions", "jobs")
-_WIDTH = 100
+_WIDTH = 120
 """Characters of a line where nothing says how many there is room for."""
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 _FORMAT_WITHOUT_END = "{desc}: [{elapsed}{postfix}]"
@@ -60,7 +60,7 @@ class Meter:
         Parameters
         ----------
         at : float, optional
-            Where the bar stands on its way to the meter's `total`. Until it is told: the amount.
+            Where the bar stands on its way to the meter's `total`.
         **counts : int or (int, int)
             What is shown beside the bar by its name (``rows=86_400``, ``windows=(3, 12)``, ``in_progress=2``), from
             now on; a 0 is not shown.
@@ -94,7 +94,7 @@ class _Bar(Meter):
         self._lock = threading.Lock()
         self._drawn = monotonic()
         self._amount = 0
-        self._at: float | None = None
+        self._at: float = bar.n
         self._counts: dict[str, int | tuple[int, int]] = {}
 
     def advance(self, amount: int) -> None:
@@ -107,7 +107,7 @@ class _Bar(Meter):
         """Take over what is told."""
         with self._lock:
             if at is not None:
-                self._at = max(at, self._at or 0)  # threads overtake one another
+                self._at = max(at, self._at)  # threads overtake one another
             self._counts.update(counts)
             self._draw_soon()
 
@@ -125,8 +125,7 @@ class _Bar(Meter):
         """Bring the bar up to date (lock held)."""
         self._drawn = self._monotonic()
         self._bar.set_postfix_str(self._words(), refresh=False)
-        stands = self._amount if self._at is None else self._at
-        self._bar.update(max(0, stands - self._bar.n))
+        self._bar.update(max(0, self._at - self._bar.n))
 
     def _words(self) -> str:
         """Say what stands beside the bar."""
