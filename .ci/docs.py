@@ -62,7 +62,9 @@ def faults() -> list[str]:
         found += [f"{name}: {one} is no name of the reference" for one in sorted(set(_CODE.findall(text)))]
         for link in sorted({html.unescape(one) for one in _HREF.findall(text)}):
             path, _, anchor = link.partition("#")
-            if "://" in link:
+            if link.startswith("data:"):
+                continue
+            if re.match(r"[a-z]+:", link):
                 found += [] if _SOUND.fullmatch(link) else [f"{name}: {link} is no address"]
             elif anchor and anchor not in anchors.get((page.parent / path).resolve() if path else page, ()):
                 found.append(f"{name}: {link} leads nowhere")
