@@ -1,6 +1,6 @@
 """Mutation testing: which changes of the code do its tests notice? Of the pure files, and of import jobs.
 
-Run: ``pip install ".[mutation]"`` once, then ``python tests/benchmarks/mutation.py [FILE …] [--children N]``, FILE being
+Run: ``pip install ".[mutation]"``, then ``python tests/benchmarks/mutation.py [FILE …] [--children N]``, FILE being
 ``codec``, ``paging``, ``partition`` or ``importjob``; all by default, from scratch. mutmut makes the changes in
 ``mutants/`` (a copy, not tracked; POSIX only) and runs the tests that reach them; ``[tool.mutmut]`` of pyproject.toml
 says which. Prints a table, and each survivor with why it may live (``mutation_survivors.toml``). Ends with 1 if less

@@ -389,6 +389,42 @@ def test_the_first_time_of_a_page_is_found_without_decoding(inside, seconds):
     assert first_time(page) == (None if seconds is None else seconds * 1_000_000_000)
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_the_first_time_is_looked_for_in_the_first_64_kib(beyond):
+    """An estimate may not cost more; a time that ends there is found, one a byte later is not."""
+    end = '","_time":"1970-01-01T00:00:03Z"'
+    inside = '{"a":"' + "x" * (65_536 - 6 - len(end) + beyond) + end + "}"
+    found = first_time(split_page(b'{"records":[' + inside.encode() + b"]}"))
+    assert found == (None if beyond else 3_000_000_000)
+
+
+def test_unify_puts_a_quality_code_behind_its_property():
+    """Also where every table has them the other way round, and all columns are of one type."""
+    odd = pa.table({"_time": pa.array([0], pa.timestamp("ns", "UTC")), "a_qc": [1], "a": [2], "b": [3]})
+    assert unify([odd, odd]).to_pydict() == {
+        "_time": odd["_time"].to_pylist() * 2,
+        "a": [2, 2],
+        "a_qc": [1, 1],
+        "b": [3, 3],
+    }
+
+
+@pytest.mark.parametrize("cells", [[1, 2], ["x", "y"], [True, None], [1e308, 1e308], [-1e308, -1e308, 1.0], [2**60]])
+def test_what_arrow_reads_exactly_never_goes_through_json(monkeypatch, cells):
+    """The exact way is a hundred times slower: a sum that overflows, or no float at all, is no reason for it."""
+    monkeypatch.setattr("tsbulk_frames.codec.read_exact", None)
+    assert values(decode([{"_time": TIME, "a": cell} for cell in cells]), "a") == cells
+
+
+def test_a_nested_value_is_never_taken_as_arrow_reads_it():
+    """The lock behind the cut: even if a nested value got through, its page would be read by `json`."""
+    import tsbulk_frames.codec as codec
+
+    nested = pa.table({"_time": pa.array([0], codec.TIME_TYPE), "a": [{"b": 1.5}]})
+    assert not codec._is_exact(nested, pa.py_buffer(b""))
+    assert codec._is_exact(nested.select(["_time"]), pa.py_buffer(b""))
+
+
 def test_raw_page_is_a_value():
     """A page is immutable and compares by content."""
     page = RawPage(b"", 0, 0, None, 1)
