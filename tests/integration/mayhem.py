@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ CALM = 0.08
 """Share of the seeds without any trouble."""
 WORST = 0.3
 SETTLE = 5.0
+BRIEF, PATIENT = 0.25, 30.0
+"""Real seconds the client waits for a sign of life: hardly any where some may never come, else as long as it takes."""
 PATIENCE = 5.0
 """Real seconds until what the sandbox still had to do is done."""
 NEVER = (tsb.FrameError, tsb.ConfigError, tsb.NotFoundError, tsb.ConflictError)
@@ -129,12 +131,19 @@ class Mayhem:
                 max_attempts=self.draw.randint(2, 6),
                 retry_budget=self.draw.choice([2.0, 20.0]),
                 connect_timeout=2.0,
-                read_timeout=0.25,
+                read_timeout=BRIEF,
                 request_deadline=60.0,
                 max_workers=self.draw.randint(1, 4),
             )
             clocks = {"clock": self.time.wall, "monotonic": self.time.monotonic, "sleep": self.time.sleep}
-            with tsb.Connection(config, self.sandbox.credentials, **clocks) as self.con:
+            patient, keys = (
+                replace(config, read_timeout=PATIENT, request_deadline=PATIENT * 20),
+                self.sandbox.credentials,
+            )
+            with (
+                tsb.Connection(config if self.outcome.rate else patient, keys, **clocks) as self.con,
+                tsb.Connection(patient, keys, **clocks) as self.calm,
+            ):
                 self.faults.rate = self.outcome.rate
                 for step in self.draw.choices(
                     [self.write, self.read, self.upload], [5, 7, 0.6], k=self.draw.randint(3, 5)
@@ -201,17 +210,17 @@ class Mayhem:
         self.outcome.steps["go on without trouble"] += 1
         if manifest.exists():  # a job that was started in trouble may still fail; what is started now may not
             with suppress(tsb.PartialImportError, tsb.FrameError):
-                self._resume(manifest)
+                self._resume(manifest, connection=self.calm)
         try:
             try:
-                report = self._resume(manifest) if manifest.exists() else None
+                report = self._resume(manifest, connection=self.calm) if manifest.exists() else None
             except tsb.FrameError:
                 if kind != "iterator":
                     raise
                 report = None
                 self.outcome.ends["resume: an iterator that had not been read to its end"] += 1
             if report is None:
-                report = tsb.write_timeseries(source(), *where, **settings)
+                report = tsb.write_timeseries(source(), *where, **settings | {"connection": self.calm})
             if not report.ok or sorted(one.partition for one in report.partitions) != parts:
                 self.say(f"without trouble the report tells {report!r} of {parts}")
         except tsb.TsBulkError as error:
@@ -231,9 +240,12 @@ class Mayhem:
             return lambda: iter([frame.iloc[:cut], frame.iloc[cut:]] if cut < len(frame) else [frame])
         return lambda: frame
 
-    def _resume(self, manifest: Path, timeout: float | None = None) -> tsb.ImportReport:
+    def _resume(
+        self, manifest: Path, timeout: float | None = None, connection: tsb.Connection | None = None
+    ) -> tsb.ImportReport:
         """Go on with an import."""
-        return tsb.resume_import(manifest, timeout=timeout, settle_timeout=SETTLE, connection=self.con)
+        connection = connection or self.con
+        return tsb.resume_import(manifest, timeout=timeout, settle_timeout=SETTLE, connection=connection)
 
     def _judge(
         self,
@@ -327,12 +339,12 @@ class Mayhem:
         source = self.folder / "content.bin"
         source.write_bytes(content)
 
-        def put(etag: int | None = None) -> tsb.messages.StoredFile:
-            return self.con.files.put_file(entity, path, source, part_bytes=5_000_000, resume=resume, if_match=etag)
+        def put(con: tsb.Connection, etag: int | None = None) -> tsb.messages.StoredFile:
+            return con.files.put_file(entity, path, source, part_bytes=5_000_000, resume=resume, if_match=etag)
 
         error: tsb.TsBulkError | None = None
         try:
-            put()
+            put(self.con)
         except tsb.TsBulkError as problem:
             error = problem
         self._note("upload", error)
@@ -342,7 +354,7 @@ class Mayhem:
             self.say(f"upload: {error or 'done'}, but {held and len(held)} of {len(content)} bytes are stored")
         self.faults.rate = 0.0
         if held != content:
-            put(None if resume else etag)
+            put(self.calm, None if resume else etag)
         if self._file(entity, path)[0] != content:
             self.say("upload: not right without trouble either")
         self.faults.rate = self.outcome.rate
@@ -387,7 +399,7 @@ class Mayhem:
     def _check_all(self) -> None:
         """Hold the store, and what the client reads of it without trouble, against the model."""
         for series in self.series:
-            read = tsb.read_timeseries(series.entity, "pump", "2026-02-20", "2026-04-01", connection=self.con)
+            read = tsb.read_timeseries(series.entity, "pump", "2026-02-20", "2026-04-01", connection=self.calm)
             if records_of(read) != series.model:
                 self.say(f"{series.twin_type} read in the end: {difference(records_of(read), series.model)}")
 
