@@ -136,10 +136,8 @@ class Mayhem:
                 max_workers=self.draw.randint(1, 4),
             )
             clocks = {"clock": self.time.wall, "monotonic": self.time.monotonic, "sleep": self.time.sleep}
-            patient, keys = (
-                replace(config, read_timeout=PATIENT, request_deadline=PATIENT * 20),
-                self.sandbox.credentials,
-            )
+            patient = replace(config, read_timeout=PATIENT, request_deadline=20 * PATIENT)
+            keys = self.sandbox.credentials
             with (
                 tsb.Connection(config if self.outcome.rate else patient, keys, **clocks) as self.con,
                 tsb.Connection(patient, keys, **clocks) as self.calm,
