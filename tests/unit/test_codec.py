@@ -253,6 +253,22 @@ def test_text_that_looks_like_a_time_is_read_once(monkeypatch, stamp, late):
     assert table["y"].to_pylist() == [record.get("y") for record in records]
 
 
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("further", [0, 400])
+@pytest.mark.parametrize("first", [["2018-11-01"], [None, "2018-11-01"], ["2018-11-01", None], [..., "2018-11-01"]])
+def test_one_text_among_the_first_records_is_enough(monkeypatch, first, further, compact):
+    """Whichever of them has it, on a page of one record or of many, however it is spelled: Arrow is asked once."""
+    import pyarrow.json as pj
+
+    cells = first + [None] * further
+    calls, read_json = [], pj.read_json
+    monkeypatch.setattr(pj, "read_json", lambda *args, **options: calls.append(1) or read_json(*args, **options))
+    records = [{"_time": TIME} if cell is ... else {"_time": TIME, "a": cell} for cell in cells]
+    table = decode_pages([split_page(body(records, compact=compact))])
+    assert values(table, "a") == [None if cell is ... else cell for cell in cells]
+    assert len(calls) == 1
+
+
 def test_large_records_and_large_pages():
     """Pages of many blocks, and a record larger than a block, are read like any other."""
     many = [{"_time": f"2026-03-01T00:00:{n % 60:02d}Z", "n": n, "x": n + 0.5, "s": "y" * 300} for n in range(45_000)]

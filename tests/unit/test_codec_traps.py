@@ -31,6 +31,8 @@ def cells(table):
 
 READING = {
     "big integer beside a float": ([[BIG, 2.5]], [BIG, 2.5], "object"),
+    "big negative integer beside a float": ([[-BIG, 2.5]], [-BIG, 2.5], "object"),
+    "big negative integer apart": ([[-BIG], [2.5], [7]], [-BIG, 2.5, 7], "object"),
     "big integer here, float there": ([[BIG], [2.5]], [BIG, 2.5], "object"),
     "float here, big integer there": ([[2.5], [BIG]], [2.5, BIG], "object"),
     "small integers beside them": ([[1, 2.5], [BIG], [3, 4.5]], [1, 2.5, BIG, 3, 4.5], "object"),
