@@ -81,7 +81,8 @@ def read_timeseries(
     property_set, start, end, select, inclusive, quality, tz, dtype_backend
         As for `tsbulk_frames.read_timeseries`. `limit` has ``.head(n)`` in its place, `progress` Dask's own dashboard.
     window : str or timedelta
-        Length of a partition (``"1D"``, ``"6h"``); partitions begin at multiples of it since 1970-01-01 UTC.
+        Length of a partition (``"1D"``, ``"6h"``); partitions begin at multiples of it since 1970-01-01 UTC. Each costs
+        at least one request an entity: thin data wants long windows.
     meta : pandas.DataFrame, optional
         Gives the columns and their types where the asset model does not: a frame such as
         ``tsb.read_timeseries(…, limit=1000)`` returns. Its rows are not looked at.

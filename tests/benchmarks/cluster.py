@@ -3,7 +3,8 @@
 Run: ``python tests/benchmarks/cluster.py``. 100 assets, 30 days, a record every five minutes; the sandbox is a process
 of its own with 50 ms latency. The work is the mean of one property by asset, so that little travels back. All ways may
 have 32 requests under way. On two cores the sandbox, which encodes the pages, and those who decode them share the
-processors: from two workers on that is the bound, not the latency.
+processors: from two workers on that is the bound, not the latency. A window costs a request an asset, where the plain
+call has one for the whole range: `WINDOW` decides more than the number of workers.
 """
 
 from __future__ import annotations
