@@ -200,6 +200,7 @@ class JobStore:
                 job = job.step("ERROR", now=self._now(), message=f"internal error: {error!r}")
             else:
                 job = job.step("SUCCESS", now=self._now())
+            pa.default_memory_pool().release_unused()  # Arrow's allocator keeps for each thread what it once had
             self._keep(job)
 
     def _run(self, job: Job) -> None:
