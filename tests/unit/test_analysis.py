@@ -137,6 +137,14 @@ def test_good_must_be_codes_or_a_function_of_them(coded, good, words):
         tsb.mask_quality(coded, good)
 
 
+def test_what_is_no_frame_of_columns_is_not_masked():
+    """No frame, or a column twice: refused, as nobody can say which code belongs to which value."""
+    with pytest.raises(FrameError, match="frame is a Series"):
+        tsb.mask_quality(pd.Series([1]), [192])
+    with pytest.raises(FrameError, match="'a'.* there twice"):
+        tsb.mask_quality(pd.DataFrame([[1, 2, 192]], columns=["a", "a", "a_qc"]), [192])
+
+
 @given(
     st.lists(
         st.tuples(st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | st.sampled_from([0, 64, 192])), max_size=20
