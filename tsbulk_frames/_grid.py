@@ -86,7 +86,8 @@ def mean_cells(times: Ns, values: Floats, grid: Ns, step: int, gap: int) -> Floa
     nth = np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     at = cell[source] + nth.astype(np.uint64)
     start = np.maximum(begin[source], at * unit)
-    share = np.minimum(end[source] - start, unit - (start - at * unit)) / step
+    width = np.minimum(end[source] - start, unit - (start - at * unit))
+    share = width * 2.0 ** -step.bit_length()  # a power of two costs no digit, and keeps large values from overflowing
     cuts = np.flatnonzero(np.r_[True, at[1:] != at[:-1]]) if len(at) else np.empty(0, np.intp)
     if not len(cuts):
         return result
