@@ -425,7 +425,11 @@ def test_unify_puts_a_quality_code_behind_its_property():
     }
 
 
-@pytest.mark.parametrize("cells", [[1, 2], ["x", "y"], [True, None], [1e308, 1e308], [-1e308, -1e308, 1.0], [2**60]])
+@pytest.mark.parametrize(
+    "cells",
+    [[1, 2], ["x", "y"], [True, None], [1e308, 1e308], [-1e308, -1e308, 1.0], [2**60], ["y" * 1_200_000]],
+    ids=lambda cells: repr(cells)[:30],
+)
 def test_what_arrow_reads_exactly_never_goes_through_json(monkeypatch, cells):
     """The exact way is a hundred times slower: a sum that overflows, or no float at all, is no reason for it."""
     monkeypatch.setattr("tsbulk_frames.codec.read_exact", None)

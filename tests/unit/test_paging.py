@@ -67,6 +67,12 @@ def test_windows_give_all_connections_work_from_the_start(hours: int, pieces: in
     assert (cut[0].start_ns, cut[-1].stop_ns) == (T0, T0 + hours * NS_PER_HOUR)
 
 
+@pytest.mark.parametrize(("days", "windows"), [(2, 1), (89, 1), (91, 2), (366, 5)])
+def test_a_range_is_cut_no_more_than_it_must_be(days: int, windows: int) -> None:
+    """Unless more windows are welcome, there are as many as the longest request asks for."""
+    assert len(cut_range(TimeRange(T0, T0 + days * NS_PER_DAY))) == windows
+
+
 def test_an_empty_range_has_no_window() -> None:
     """Nothing to read costs no request."""
     assert cut_range(TimeRange(T0, T0)) == []
