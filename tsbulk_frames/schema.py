@@ -104,8 +104,8 @@ def ask_model(read: ReadRequest, connection: Connection, *, needed: bool = False
     ------
     NotFoundError, ServiceError, ProtocolError
         If it is needed.
-    TransportError
-        In any case: then nothing can be read either.
+    ServiceError, TransportError
+        In any case where it is the way there or the service that failed: types must not depend on such luck.
 
     Notes
     -----
@@ -114,8 +114,8 @@ def ask_model(read: ReadRequest, connection: Connection, *, needed: bool = False
     try:
         with AspectQuestion(read.series, connection) as question:
             aspects = question.aspects()
-    except (ServiceError, ProtocolError):
-        if needed:
+    except (ServiceError, ProtocolError) as error:
+        if needed or error.transient:
             raise
         return None
     by_entity = {series.entity: aspect for series, aspect in zip(read.series, aspects, strict=True)}
@@ -143,7 +143,7 @@ def _types(read: ReadRequest, aspects: Sequence[Aspect]) -> Types | None:
     }
 
 
-def conform(table: pa.Table, types: Types) -> pa.Table:
+def conform(table: pa.Table, types: Types, *, declared: bool = True) -> pa.Table:
     """Bring a table to the types of its stream, without losing a digit.
 
     Parameters
@@ -152,6 +152,8 @@ def conform(table: pa.Table, types: Types) -> pa.Table:
         As decoded.
     types : dict
         The columns wanted; one that the table lacks is missing in it.
+    declared : bool
+        Whether they are all there should be, so that a quality code besides is left out; else it is a column as others.
 
     Raises
     ------
@@ -159,10 +161,14 @@ def conform(table: pa.Table, types: Types) -> pa.Table:
         A value does not fit, or the table has a column that the stream does not have.
     """
     for name in table.column_names:
-        if name not in types and not (is_quality_code(name) and name[: -len(QC_SUFFIX)] in types):
+        code = is_quality_code(name) and name[: -len(QC_SUFFIX)] in types
+        if name not in types and not (code and declared):
+            instead = (
+                "leave quality codes out with quality='drop'" if code else "name the properties wanted with select="
+            )
             raise DecodeError(
                 f"property {name!r} came up, but the stream began without it (columns: {', '.join(types)}); read it "
-                "with read_timeseries, or name the properties wanted with select=",
+                f"with read_timeseries, or {instead}",
                 property=name,
             )
     columns = [

@@ -73,8 +73,8 @@ progress, connection
     Notes
     -----
     Source: ``GET /api/iottsbulk/v3/timeseries/{entity}/{propertySetName}``, types from
-    ``GET /api/assetmanagement/v3/assets/{id}/aspects``. Where the asset model cannot be read, the first few megabytes
-    settle the columns.
+    ``GET /api/assetmanagement/v3/assets/{id}/aspects``. Where the asset model may not be read, the first few megabytes
+    settle the columns; one that comes up later is a DecodeError.
 
     Examples
     --------
@@ -223,9 +223,11 @@ def _typed_stream(
 
     stream = tables()
     head: list[tuple[int, pa.Table]] = []
+    declared = True
     if known is None:  # no asset model: what comes first settles the types
         head = [one for one in [next(stream, None)] if one is not None]
         known = {field.name: field.type for field in read.shape([table for _, table in head]).schema}
+        declared = read.quality == "drop"
     types = known
 
     def typed() -> Iterator[tuple[int, pa.Table]]:
@@ -233,7 +235,7 @@ def _typed_stream(
             yield number, conform(table, types)
         head.clear()
         for number, table in stream:
-            yield number, conform(table, types)
+            yield number, conform(table, types, declared=declared)
 
     notes = Notes() if model is None else model.notes
     return notes.annotate(pa.schema(list(types.items()))), notes, typed()

@@ -113,6 +113,34 @@ def test_without_an_asset_model_the_beginning_settles_the_types() -> None:
         assert len(next(tsb.iter_timeseries(entity, "pump", *SPAN, connection=site.con))) == 2
 
 
+def test_without_an_asset_model_a_late_quality_code_is_loud() -> None:
+    """One that the beginning did not have is never left out in silence; unless none is wanted."""
+    faults = Faults([Fault(Answer(403, {"message": "no"}), "GET", r"/assetmanagement/", times=None)])
+    for site in open_site(faults=faults):
+        plain = site.seed(pd.DataFrame({"count": [1, 2]}, times("2026-03-01", 2)))
+        coded = site.seed(pd.DataFrame({"count": [3], "count_qc": [192]}, times("2026-03-01", 1)))
+        read = {"start": SPAN[0], "end": SPAN[1], "connection": site.con}
+        for stream in (tsb.iter_timeseries, tsb.read_arrow):
+            with pytest.raises(tsb.DecodeError, match=r"'count_qc' came up.*quality='drop'"):
+                list(stream([plain, coded], "pump", **read))
+            with pytest.raises(tsb.DecodeError, match="'count_qc' came up"):
+                list(stream([plain, coded], "pump", select="count", **read))
+        table = tsb.read_arrow([plain, coded], "pump", quality="drop", **read).read_all()
+        assert table["count"].to_pylist() == [1, 2, 3]
+        table = tsb.read_arrow([coded, plain], "pump", **read).read_all()
+        assert table["count_qc"].to_pylist() == [192, None, None]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_asset_model_that_is_out_of_reach_is_an_error(status: int) -> None:
+    """The columns of a stream do not depend on luck: trouble on the way to the model is not the want of one."""
+    faults = Faults([Fault(Answer(status), "GET", r"/assetmanagement/", times=None)])
+    for site in open_site(faults=faults, max_attempts=2):
+        entity = site.seed(pd.DataFrame({"count": [1]}, times("2026-03-01", 1)))
+        with pytest.raises(tsb.ServiceError):
+            list(tsb.iter_timeseries(entity, "pump", *SPAN, connection=site.con))
+
+
 def test_rows_must_be_a_count(shared: Site) -> None:
     """Refused at the call, not when the loop begins."""
     with pytest.raises(tsb.FrameError, match="rows=0"):
