@@ -141,7 +141,7 @@ def test_what_is_no_frame_of_columns_is_not_masked():
     """No frame, or a column twice: refused, as nobody can say which code belongs to which value."""
     with pytest.raises(FrameError, match="frame is a Series"):
         tsb.mask_quality(pd.Series([1]), [192])
-    with pytest.raises(FrameError, match="'a'.* there twice"):
+    with pytest.raises(FrameError, match=r"'a'.* there twice"):
         tsb.mask_quality(pd.DataFrame([[1, 2, 192]], columns=["a", "a", "a_qc"]), [192])
 
 
@@ -393,6 +393,16 @@ def test_both_ends_of_time():
     assert cells(near["a"]) == [1.0, None, None]
 
 
+@pytest.mark.parametrize("method", ["linear", "mean"])
+def test_what_has_no_line_between_its_values_follows_previous(method):
+    """Complex numbers, times, categories: kept as they were, not pressed into floats."""
+    columns = {"z": [1j, 2.0], "t": pd.to_timedelta([1, 2], unit="s"), "c": pd.Categorical([1, 2])}
+    frame = pd.DataFrame(columns, index=indexed([0, 10]))
+    result = tsb.to_grid(frame, pd.Timedelta(5, "ns"), max_gap="1s", method=method)
+    pd.testing.assert_series_equal(result.dtypes, frame.dtypes)
+    assert result["z"].tolist()[:2] == [1j, 1j]
+
+
 def test_missing_cells_are_no_measurements():
     """Each property by itself: the value before a gap reaches as far as it may, also past records of others."""
     frame = pd.DataFrame({"a": [1.0, np.nan, np.nan], "b": [np.nan, 5.0, np.nan]}, index=indexed([0, 10, 20]))
@@ -567,6 +577,14 @@ def test_every_kind_of_difference_in_time_order():
     assert few.attrs == found.attrs
     assert tsb.compare_frames(one, two, limit=0).shape == (0, 5)
     assert listed(tsb.compare_frames(one, two, limit=None)) == listed(found)
+
+
+def test_differences_are_listed_entity_after_entity():
+    """In the order of the expected frame; entities only the other has come last."""
+    one = pd.DataFrame({"a": [1, 2, 3]}, index=indexed([5, 1, 2], entity="yxx"))
+    two = pd.DataFrame({"a": [7, 8, 9]}, index=indexed([0, 2, 1], entity="wxx"))
+    found = tsb.compare_frames(one, two)
+    assert [(entity, ns) for ns, entity, *_ in listed(found)] == [("y", 5), ("x", 1), ("x", 2), ("w", 0)]
 
 
 def test_a_nanosecond_is_another_record():
