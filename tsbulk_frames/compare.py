@@ -219,5 +219,5 @@ def _cell(frame: pd.DataFrame, name: object, rows: Rows | None, at: int) -> obje
     """Python value of a cell; None where it, its column or its record is missing."""
     if rows is None or name not in frame.columns:
         return None
-    value = _python(frame[name].iloc[[rows[at]]].tolist()[0])
-    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+    cell = frame[name].iloc[[rows[at]]]
+    return _python(cell.tolist()[0]) if present(cell)[0] else None
