@@ -30,8 +30,9 @@ HOME = Path(__file__).parent
 ROOT = HOME.parents[1]
 FILES = ("codec", "paging", "partition", "importjob")
 WANTED = 85.0
-STATES = ("killed", "timeout", "survived", "no tests")
-"""A timeout is an endless loop: it counts as noticed."""
+NOTICED = ("killed", "timeout", "segfault")
+"""A timeout is an endless loop."""
+STATES = (*NOTICED, "survived", "no tests")
 
 if os.environ.get("TSBULK_MUTATION"):  # in a process of mutmut's
     settings.register_profile(
@@ -98,7 +99,7 @@ def main() -> int:
     low = False
     for file in asked.files:
         mutants = results(file)
-        alive += [(name, state) for name, state in mutants.items() if state not in ("killed", "timeout")]
+        alive += [(name, state) for name, state in mutants.items() if state not in NOTICED]
         low |= show(file, Counter(mutants.values()))
         counts.update(mutants.values())
     low |= show("together", counts)
@@ -112,7 +113,7 @@ def main() -> int:
 
 def show(title: str, counts: Counter[str]) -> bool:
     """Print a line of the table; return whether it is too little."""
-    share = 100 * (counts["killed"] + counts["timeout"]) / max(1, counts.total())
+    share = 100 * sum(counts[state] for state in NOTICED) / max(1, counts.total())
     print(f"{title:12}{counts.total():9}" + "".join(f"{counts[state]:10}" for state in STATES) + f"{share:9.1f} %")
     return share < WANTED
 
