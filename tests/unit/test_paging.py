@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tsbulk_frames import paging
 from tsbulk_frames.codec import RawPage, split_page
 from tsbulk_frames.errors import PageError
 from tsbulk_frames.model import (
@@ -214,6 +215,28 @@ def test_a_next_record_that_is_refused_is_shown(name: str) -> None:
     assert caught.value.__cause__ is None
     for step in ("without limit, and" if "limit" in name else "Read a shorter range, and", "the operator of the serv"):
         assert step in str(caught.value)
+
+
+def test_steps_of_a_microsecond_do_not_crawl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record a microsecond, a record a page, is an honest chain."""
+    monkeypatch.setattr(paging, "_CRAWLING", 3)
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
+    assert all(chain.advance(page_of([T0 + at], next_link(T0 + at))) for at in range(0, 20_000, 1_000))
+
+
+def test_a_page_is_empty_by_its_records_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by what stands behind them, as in a URL; and one whose records begin at once is not empty."""
+    monkeypatch.setattr(paging, "_EMPTY", 5)
+    chain = Chain(TimeRange(T0, T0 + NS_PER_DAY))
+    for at in range(10):
+        full = RawPage(b'{"_time":"2026-03-01T00:00:00Z"}', 0, 32, next_link(T0 + at * NS_PER_MS), 1)
+        assert chain.advance(full)
+    for at in range(10, 15):
+        assert chain.advance(page_of([], next_link(T0 + at * NS_PER_MS) + "&x={}"))
+    with pytest.raises(
+        PageError, match=r"6 pages in a row had no record: .* hardly ever end\. Read a shorter range, and"
+    ):
+        chain.advance(page_of([], next_link(T0 + 15 * NS_PER_MS) + "&x={}"))
 
 
 def test_a_large_limit_is_a_count() -> None:
