@@ -98,7 +98,7 @@ def _cut(whole: TimeRange, pieces: int) -> list[TimeRange]:
     """Equal pieces; edges on whole milliseconds where that leaves none empty, so that requests overlap least."""
     length = whole.stop_ns - whole.start_ns
     unit = NS_PER_MS if length >= 2 * pieces * NS_PER_MS else 1
-    edges = {whole.start_ns + length * i // pieces // unit * unit for i in range(1, pieces)}
+    edges = {(whole.start_ns + length * i // pieces) // unit * unit for i in range(1, pieces)}
     inner = sorted(edge for edge in edges if whole.start_ns < edge < whole.stop_ns)
     bounds = [whole.start_ns, *inner, whole.stop_ns]
     return [TimeRange(a, b) for a, b in itertools.pairwise(bounds)]

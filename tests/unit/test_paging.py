@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsbulk_frames import paging
-from tsbulk_frames.codec import RawPage, split_page
+from tsbulk_frames.codec import RawPage, Room, decode_pages, split_page
 from tsbulk_frames.errors import PageError
 from tsbulk_frames.model import (
     MAX_NS,
@@ -118,6 +118,28 @@ def test_a_split_keeps_the_front_short(length_us: int, pieces: int, piece_us: in
     parts = split_rest(TimeRange(T0, T0 + length_us * 1_000), pieces, piece_ns)
     assert [(one.start_ns - T0) // 1_000 for one in parts] == edges_us[:-1]
     assert [(one.stop_ns - T0) // 1_000 for one in parts] == edges_us[1:]
+
+
+@pytest.mark.parametrize(
+    ("length_ns", "pieces", "edges_ns"),
+    [
+        (4_000_000, 2, [0, 1_999_999, 4_000_000]),
+        (3_999_999, 2, [0, 1_999_999, 3_999_999]),
+        (3_999_998, 2, [0, 1_999_999, 3_999_998]),
+        (2_999_996, 2, [0, 1_499_998, 2_999_996]),
+        (6_000_003, 3, [0, 1_999_999, 3_999_999, 6_000_003]),
+        (5_999_997, 3, [0, 1_999_999, 3_999_998, 5_999_997]),
+        (10, 3, [0, 3, 6, 10]),
+        (3, 20, [0, 1, 2, 3]),
+        (1, 5, [0, 1]),
+    ],
+)
+def test_cuts_lie_on_milliseconds_where_there_is_room(length_ns: int, pieces: int, edges_ns: list[int]) -> None:
+    """Two of them a window at least; shorter ranges are cut to the nanosecond, and never into nothing."""
+    begin = T0 + 1
+    parts = split_rest(TimeRange(begin, begin + length_ns), pieces)
+    assert [one.start_ns - begin for one in parts] == edges_ns[:-1]
+    assert [one.stop_ns - begin for one in parts] == edges_ns[1:]
 
 
 def test_a_window_asks_for_slightly_more_in_whole_milliseconds() -> None:
@@ -273,17 +295,22 @@ def test_a_page_repeated_whole_adds_nothing() -> None:
 
 @pytest.mark.parametrize("times", [[T0, T0 + 9], [T0 + 1, T0 + 3, T0 + 9], [T0 - 5]])
 def test_a_page_that_goes_back_is_refused(times: list[int]) -> None:
-    """Earlier records that the page before did not have are disorder, not a seam."""
-    with pytest.raises(PageError, match="page 2 begins at") as caught:
+    """Earlier records that the page before did not have are disorder, not a seam: told with both times."""
+    said = (
+        f"^page 2 begins at {format_time(times[0])}, before the end .* at {format_time(T0 + 3)}, .* Report it to the op"
+    )
+    with pytest.raises(PageError, match=said) as caught:
         join_page(table_of(times), np.array([T0 + 1, T0 + 2, T0 + 3]), page=2)
     assert caught.value.page == 2
 
 
-@pytest.mark.parametrize("times", [[T0, T0], [T0 + 2, T0 + 1]])
+@pytest.mark.parametrize("times", [[T0, T0], [T0 + 2, T0 + 1], [T0 + 2, T0 + 1, T0 + 9, T0 + 9]])
 def test_disorder_inside_a_page_is_refused(times: list[int]) -> None:
-    """A page ascends strictly."""
-    with pytest.raises(PageError, match="record 1 is at"):
-        join_page(table_of(times), None, page=1)
+    """A page ascends strictly: the first record that does not is told, and the one before it."""
+    said = f"^page 3: record 1 is at {format_time(times[1])}, not after .* at {format_time(times[0])}; .* Report it to"
+    with pytest.raises(PageError, match=said) as caught:
+        join_page(table_of(times), None, page=3)
+    assert caught.value.page == 3
 
 
 def test_a_seam_longer_than_what_a_page_added_is_no_disorder() -> None:
@@ -323,3 +350,38 @@ def test_a_chain_goes_on_from_what_came_before() -> None:
     """Times before the first page count as the page before it."""
     table = decode_chain([page_of([T0, T0 + 1])], np.array([T0 - 1, T0]))
     assert times_of(table).tolist() == [T0 + 1]
+
+
+@pytest.mark.parametrize(
+    ("times", "before"), [([T0], []), ([], [T0]), ([], []), ([T0 + 3, T0 + 4], [T0, T0 + 1, T0 + 2])]
+)
+def test_a_chain_in_order_is_decoded_at_once(
+    monkeypatch: pytest.MonkeyPatch, times: list[int], before: list[int]
+) -> None:
+    """Page by page would take far longer; in the memory that was given."""
+    asked: list[tuple[int, Room | None]] = []
+
+    def decode(pages: list[RawPage], *, room: Room | None = None) -> pa.Table:
+        asked.append((len(pages), room))
+        return decode_pages(pages, room=room)
+
+    monkeypatch.setattr(paging, "decode_pages", decode)
+    room = Room()
+    pages = [page_of(times[:1]), page_of(times[1:])]
+    for earlier in (np.array(before, np.int64), None):
+        assert times_of(decode_chain(pages, earlier, room=room)).tolist() == times
+    assert asked == [(2, room), (2, room)]
+    asked.clear()
+    decode_chain([page_of([T0]), page_of([T0, T0 + 1])], room=room)
+    assert asked == [(2, room), (1, room), (1, room)]
+
+
+@pytest.mark.parametrize("times", [[T0 + 3, T0 + 9], [T0 + 5, T0 + 4]])
+def test_disorder_in_a_chain_names_its_page(times: list[int]) -> None:
+    """Against the last record before it, and not another."""
+    with pytest.raises(PageError, match=r"^page 8") as caught:
+        decode_chain([page_of(times, number=8)], np.array([T0 - 1, T0, T0 + 2, T0 + 4]))
+    assert caught.value.page == 8
+    with pytest.raises(PageError, match=r"^page 9") as caught:
+        decode_chain([page_of([T0 - 5], number=8), page_of([T0 - 9], number=9)])
+    assert caught.value.page == 9
