@@ -118,6 +118,25 @@ def test_what_is_kept_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [key[0].last for key in cutter._cache._entries] in ([79, 89, 99][-3:], [89, 99])
 
 
+def test_what_was_replaced_is_not_kept(tmp_path: Path) -> None:
+    """Records written again and again weigh as much as once; leaves beside them, and of another series, stay."""
+    store = filled(tmp_path, list(range(20)), 10)
+    other = pa.table({"_time": pa.array(range(20)).cast(INSTANT), "v": pa.array(range(20), pa.int64())})
+    store.write("e", "q", other)
+    cutter = Pages(store, "ns")
+    for name in ("p", "q"):
+        cutter.cut(Query("e", name, -1, 19, ("v",)), size=None, records=None)
+    weight, kept = cutter._cache._held, list(cutter._cache._entries)
+    for value in range(5):
+        times = pa.array(range(10)).cast(INSTANT)
+        store.write("e", "p", pa.table({"_time": times, "v": pa.array([10 + value] * 10, pa.int64())}))
+        page = cutter.cut(Query("e", "p", -1, 19, ("v",)), size=None, records=None)
+        assert values(page)[:10] == [10 + value] * 10
+    assert cutter._cache._held <= 1.5 * weight
+    assert len(cutter._cache._entries) == len(kept)
+    assert set(kept[1:]) <= set(cutter._cache._entries)
+
+
 def test_range_is_read_on_while_it_is_overwritten(tmp_path: Path) -> None:
     """A leaf that goes away between finding and reading it is found again."""
     store = filled(tmp_path, list(range(50)), 10)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import socket
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,32 @@ def test_close_leaves_nothing():
     assert not root.exists()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def test_who_knocks_while_it_closes_is_let_go_of():
+    """A connection accepted at the last moment is closed as all others are, not forgotten."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(4):
+            sandbox, knocks = Sandbox().start(), threading.Semaphore(0)
+            address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+
+            def knock(address=address, knocks=knocks) -> None:
+                with ExitStack() as opened, suppress(OSError):
+                    for _ in range(150):
+                        opened.enter_context(socket.create_connection(address, timeout=5))
+                        knocks.release()
+
+            knocking = [threading.Thread(target=knock) for _ in range(2)]
+            for thread in knocking:
+                thread.start()
+            for _ in range(20):
+                assert knocks.acquire(timeout=20)
+            sandbox.close()
+            for thread in knocking:
+                thread.join(20)
+        gc.collect()
+    assert not [str(one.message) for one in caught if issubclass(one.category, ResourceWarning)]
 
 
 def test_close_does_not_wait_for_an_idle_connection(monkeypatch: pytest.MonkeyPatch):

@@ -251,8 +251,18 @@ class _Cache:
         mine.set_result(rendered)
         with self._changing:
             self._held += rendered.nbytes
+            self._forget_replaced(key[0])
             self._shrink()
         return rendered
+
+    def _forget_replaced(self, leaf: Leaf) -> None:
+        """Let go of leaves in whose place this one was written: nobody will ask for them again."""
+        for key, entry in list(self._entries.items()):
+            other = key[0]
+            replaced = other != leaf and other.path.parent == leaf.path.parent
+            if replaced and other.first <= leaf.last and leaf.first <= other.last and entry.done():
+                del self._entries[key]
+                self._held -= entry.result().nbytes
 
     def _shrink(self) -> None:
         """Let go of what was not used for longest; what is still being made weighs nothing yet."""

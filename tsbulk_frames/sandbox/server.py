@@ -7,6 +7,7 @@ import http
 import ipaddress
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -21,6 +22,8 @@ __all__ = ["Server", "check_host", "connection"]
 
 _TRANSPORT = "sandbox.transport"
 
+_ACCEPTING_STEPS = 8
+"""Turns of the loop, more than it takes, until what was accepted just before the end has become a connection."""
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.002
 _WAKE_SECONDS = 1.0
@@ -112,8 +115,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running requests end, for a while; unlike the original this takes no longer than they need."""
-        for server in self.servers:
-            server.close()
+        await self._accept_no_more()
         connections, tasks = self.server_state.connections, self.server_state.tasks
         for open_connection in list(connections):
             open_connection.shutdown()
@@ -127,6 +129,18 @@ class _Uvicorn(uvicorn.Server):
         await asyncio.sleep(0)  # so that a request knows that its connection is gone before it is cancelled
         for task in tasks:
             task.cancel()
+
+    async def _accept_no_more(self) -> None:
+        """Close what listens once all that was accepted is a connection: before, it would be nobody's and stay open."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listening in server.sockets:
+                with suppress(NotImplementedError):  # a loop that has other means than readers
+                    loop.remove_reader(listening.fileno())
+        for _ in range(_ACCEPTING_STEPS):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
     def stop(self) -> None:
         """End the main loop, from any thread."""
