@@ -14,13 +14,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Patch
 
 from tsbulk_frames._calendar import Coverage, calendar_of, covered_frame, covered_partitions
+from tsbulk_frames._instants import Span, span_of
+from tsbulk_frames._text import shortened
 from tsbulk_frames.errors import FrameError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Partition", "Partitions", "bars", "coverage", "days_of", "nanoseconds_of"]
+__all__ = ["Partition", "Partitions", "bars", "coverage", "days_of"]
 
+_LONGEST_NAME = 40
 _GAP, _OUTSIDE = "#D55E00", "#00000000"
 _BLUES = LinearSegmentedColormap.from_list("tsbulk", ["#dceaf6", "#6aaed6", "#08306b"]).with_extremes(
     under=_GAP, bad=_OUTSIDE
@@ -49,7 +52,7 @@ class Partitions(Protocol):
 Covered: TypeAlias = "pd.DataFrame | Partitions | Mapping[str, pd.DataFrame] | Iterable[pd.DataFrame]"
 
 
-def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes | None = None) -> Axes:
+def coverage(data: Covered, *, freq: Span | None = None, ax: Axes | None = None) -> Axes:
     """Draw a calendar of how many of the records that could be expected are there.
 
     One series of up to 62 days: a column for each day, a row for each hour. A longer one: a column for each week, a row
@@ -62,7 +65,7 @@ def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes 
         Frames as the readers return them, index ``_time`` or ``(entity, _time)``. The range is that which was read
         (``frame.attrs["range"]``), else from the first record to the last; days and hours are those of the frame's
         zone. Of a plan all partitions count, of a report those that are done; their hours and days are UTC.
-    freq : str or Timedelta, optional
+    freq : str, timedelta or offset, optional
         Time from one expected record to the next, e.g. ``"1min"``. Default: what is usual in each series; of plans and
         reports what is usual in a partition.
     ax : matplotlib.axes.Axes, optional
@@ -89,7 +92,7 @@ def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes 
     (24, 7)
     >>> axes.figure.clear()
     """
-    step = None if freq is None else nanoseconds_of(freq, "freq")
+    step = None if freq is None else span_of(freq, "freq")
     found = _covered(data, step)
     if not found:
         raise FrameError("there is nothing to draw: no series, or no time in any of them")
@@ -100,12 +103,13 @@ def coverage(data: Covered, *, freq: str | pd.Timedelta | None = None, ax: Axes 
         _, ax = plt.subplots(figsize=size, layout="constrained")
     shown = np.ma.masked_invalid(np.where(grid.shares == 0, -1.0, grid.shares))
     image = ax.imshow(shown, cmap=_BLUES, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    ax.set_yticks(grid.row_ticks, [grid.rows[at] for at in grid.row_ticks])
+    names = [shortened(grid.rows[at], _LONGEST_NAME) for at in grid.row_ticks]
+    ax.set_yticks(grid.row_ticks, names, parse_math=False)
     ax.set_xticks(grid.column_ticks, _dates([grid.columns[at] for at in grid.column_ticks]))
     ax.tick_params(length=2)
     ax.set_ylabel(grid.row_name)
     ax.set_xlabel(grid.column_name)
-    ax.set_title(grid.title, fontsize=10, loc="left")
+    ax.set_title(shortened(grid.title, 2 * _LONGEST_NAME), fontsize=10, loc="left", parse_math=False)
     ax.spines[:].set_visible(False)
     bar = ax.figure.colorbar(image, ax=ax, label="share present", pad=0.02, fraction=0.05)
     bar.set_ticks([0, 0.5, 1], labels=["> 0", "50 %", "100 %"])
@@ -167,7 +171,7 @@ def bars(
     ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz="UTC"))
     ax.set_xlabel("time (UTC)")
     ax.set_ylabel(f"{name} a {'day' if days else 'hour'} (estimated)")
-    ax.set_title(title, fontsize=10, loc="left", pad=22 if warning else None)
+    ax.set_title(title, fontsize=10, loc="left", pad=22 if warning else None, parse_math=False)
     if warning:
         ax.annotate(
             f"✗ {warning}", (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=9,
@@ -221,20 +225,3 @@ def _dates(days: Sequence[pd.Timestamp]) -> list[str]:
 def days_of(ns: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Nanoseconds in matplotlib's own unit."""
     return np.asarray(mdates.date2num(ns.view("M8[ns]")), np.float64)
-
-
-def nanoseconds_of(value: str | pd.Timedelta, name: str) -> int:
-    """Read a length of time.
-
-    Raises
-    ------
-    FrameError
-        It is none, or not above 0.
-    """
-    try:
-        length = pd.Timedelta(value).as_unit("ns").value
-    except (ValueError, TypeError) as error:
-        raise FrameError(f"{name}={value!r} is no length of time ({error}); give one like '5min'") from error
-    if not length > 0:
-        raise FrameError(f"{name}={value!r} is not accepted; give a length of time above 0, like '5min'")
-    return int(length)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +15,11 @@ import pandas as pd
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import format_time
 
-__all__ = ["Instants", "instants_of", "present", "with_values"]
+__all__ = ["Instants", "Span", "instants_of", "present", "span_of", "with_values"]
 
 Rows = npt.NDArray[np.intp]
+Span: TypeAlias = str | dt.timedelta | np.timedelta64 | pd.offsets.BaseOffset
+"""A fixed length of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +164,27 @@ def with_values(values: pd.Series, rows: Rows, index: pd.Index) -> pd.Series:
         return pd.Series(cells, index=index, dtype=object)
     values = _with_room(values)
     return pd.Series(values.array.take(rows, allow_fill=True), index=index, dtype=values.dtype)
+
+
+def span_of(value: Span, name: str) -> int:
+    """Nanoseconds of a fixed length of time given by the caller.
+
+    Raises
+    ------
+    FrameError
+        It has none, or is not above 0.
+    """
+    wrong = f"{name}={value!r} is not a fixed length of time; accepted are '5min', '1h', '1D', pandas.Timedelta(…)"
+    if not isinstance(value, str | dt.timedelta | np.timedelta64 | pd.offsets.BaseOffset):
+        raise FrameError(wrong)
+    text = value.strip() if isinstance(value, str) else ""
+    if text.isdecimal():
+        raise FrameError(f"{wrong}; without a unit it would be nanoseconds")
+    try:
+        span = pd.Timedelta(f"1{text}" if text.isalpha() else value)  # type: ignore[arg-type]
+        ns = int(span.as_unit("ns").value)
+    except (ValueError, OverflowError, AttributeError) as error:  # AttributeError: NaT has no unit
+        raise FrameError(wrong) from error
+    if ns <= 0:
+        raise FrameError(f"{name}={value!r} is not positive; accepted are '5min', '1h', '1D', pandas.Timedelta(…)")
+    return ns

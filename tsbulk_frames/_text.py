@@ -8,7 +8,18 @@ from typing import TypeVar
 
 from tsbulk_frames.model import MB
 
-__all__ = ["MOST_ROWS", "as_columns", "as_count", "as_item", "as_size", "in_line", "left_out", "pick", "wrapped"]
+__all__ = [
+    "MOST_ROWS",
+    "as_columns",
+    "as_count",
+    "as_item",
+    "as_size",
+    "in_line",
+    "left_out",
+    "pick",
+    "shortened",
+    "wrapped",
+]
 
 WIDTH = 79
 MOST_ROWS = 20
@@ -33,6 +44,12 @@ def as_size(size: float) -> str:
 def in_line(text: str) -> str:
     """Show foreign text within a line: what is not printable (line breaks, terminal commands) is spelled out."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Show foreign text within a line, and not too much of it."""
+    text = in_line(text[: most + 1])
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def wrapped(text: str) -> str:

@@ -62,7 +62,10 @@ def numbers_of(values: pd.Series) -> tuple[npt.NDArray[np.intp], Floats, int] | 
     large = all(isinstance(one, int) for one in cells) and max(map(abs, cells)) > _EXACT
     base = min(cells) if large else 0
     floats = np.full(len(values), np.nan)
-    floats[there] = [one - base for one in cells]
+    try:
+        floats[there] = [one - base for one in cells]
+    except OverflowError:  # integers that no float reaches
+        return None
     return there[np.isfinite(floats[there])], floats, base
 
 

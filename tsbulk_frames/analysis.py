@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime as dt
 from collections.abc import Callable, Collection, Hashable
 from typing import Literal, TypeAlias
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tsbulk_frames._grid import mean_cells, next_point, point_before, points_linear, rows_before
-from tsbulk_frames._instants import Rows, instants_of, present, with_values
+from tsbulk_frames._instants import Rows, Span, instants_of, present, span_of, with_values
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import MAX_NS, MIN_NS, QC_SUFFIX, Moment, is_quality_code, parse_moment
 
@@ -20,7 +19,6 @@ __all__ = ["mask_quality", "to_grid"]
 
 Good: TypeAlias = Collection[int] | Callable[[pd.Series], pd.Series]
 GridMethod: TypeAlias = Literal["previous", "linear", "mean"]
-Span: TypeAlias = str | dt.timedelta | np.timedelta64 | pd.offsets.BaseOffset
 
 _MOST_POINTS = 100_000_000
 """A grid of more rows is a slip of the pen (``"ns"`` for ``"min"``), and would take all memory."""
@@ -186,7 +184,7 @@ def to_grid(
     """
     if method not in ("previous", "linear", "mean"):
         raise FrameError(f"method={method!r} is not known; accepted are 'previous', 'linear' and 'mean'")
-    step, gap, zero = _span(freq, "freq"), _span(max_gap, "max_gap"), parse_moment(origin, "origin")
+    step, gap, zero = span_of(freq, "freq"), span_of(max_gap, "max_gap"), parse_moment(origin, "origin")
     rows = instants_of(frame, "frame", rising=True)
     groups = [(number, at) for number, at in rows.groups() if len(at)]
     ends = [_ends(int(rows.ns[at[0]]), int(rows.ns[at[-1]]), step, zero, method) for _, at in groups]
@@ -250,21 +248,3 @@ def _ends(first: int, last: int, step: int, zero: int, method: GridMethod) -> tu
     low = point_before(first, step, zero) if method == "mean" else next_point(first, step, zero)
     high = next_point(last, step, zero) if method == "previous" else point_before(last, step, zero)
     return max(low, next_point(MIN_NS, step, zero)), min(high, point_before(MAX_NS, step, zero))
-
-
-def _span(value: Span, name: str) -> int:
-    """Nanoseconds of a fixed length of time given by the caller."""
-    wrong = f"{name}={value!r} is not a fixed length of time; accepted are '5min', '1h', '1D', pandas.Timedelta(…)"
-    if not isinstance(value, str | dt.timedelta | np.timedelta64 | pd.offsets.BaseOffset):
-        raise FrameError(wrong)
-    text = value.strip() if isinstance(value, str) else ""
-    if text.isdecimal():
-        raise FrameError(f"{wrong}; without a unit it would be nanoseconds")
-    try:
-        span = pd.Timedelta(f"1{text}" if text.isalpha() else value)  # type: ignore[arg-type]
-        ns = int(span.as_unit("ns").value)
-    except (ValueError, OverflowError, AttributeError) as error:  # AttributeError: NaT has no unit
-        raise FrameError(wrong) from error
-    if ns <= 0:
-        raise FrameError(f"{name}={value!r} is not positive; accepted are '5min', '1h', '1D', pandas.Timedelta(…)")
-    return ns

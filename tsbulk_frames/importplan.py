@@ -218,7 +218,8 @@ class ImportPlan:
         ModuleNotFoundError
             The extra ``plot`` is not installed.
         """
-        from tsbulk_frames.plot import bars
+        import tsbulk_frames.plot  # noqa: F401  (tells which extra is missing)
+        from tsbulk_frames._heat import bars
 
         number = len(self.problems)
         return bars(

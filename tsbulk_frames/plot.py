@@ -6,7 +6,7 @@ a figure of pyplot's: a notebook shows it at the end of the cell, a script with 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import cycle
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tsbulk_frames._instants import Instants, instants_of, present
+from tsbulk_frames._instants import Instants, Span, instants_of, present, span_of
+from tsbulk_frames._text import shortened
 from tsbulk_frames._thin import numbers_of, spans_of, thin
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.model import is_quality_code
@@ -25,6 +26,7 @@ try:
     import matplotlib.dates as mdates
     import matplotlib.pyplot as plt
     import tsdownsample  # noqa: F401  (used further down: missing, it is told here)
+    from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -32,12 +34,10 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from tsbulk_frames._heat import bars as bars  # for ImportPlan.plot
-from tsbulk_frames._heat import coverage, days_of, nanoseconds_of
+from tsbulk_frames._heat import coverage, days_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["coverage", "series"]
@@ -47,6 +47,9 @@ _STYLES = ("-", "--", ":", "-.")
 _STATE_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")
 _TRUTH_COLORS = ("#D9D9D9", "#0072B2")
 _MOST_STATES, _MOST_NAMES, _MOST_PANELS = 8, 10, 12
+_MOST_STRIPS = 30
+"""Strips that have room for a name each, and a height of their own."""
+_LONGEST_NAME = 40
 
 
 def series(
@@ -54,7 +57,7 @@ def series(
     columns: str | Sequence[str] | None = None,
     *,
     points: int = 2_000,
-    max_gap: str | pd.Timedelta | None = None,
+    max_gap: Span | None = None,
     ax: Axes | None = None,
 ) -> Axes | Figure:
     """Draw time series, thinned without losing a peak.
@@ -72,7 +75,7 @@ def series(
     points : int
         Most points of a line, besides the ends of gaps: of each of ``points / 2`` equal stretches of time its least
         and its greatest value are drawn, so that no peak is lost however long the series is.
-    max_gap : str or Timedelta, optional
+    max_gap : str, timedelta or offset, optional
         No line crosses a longer time without a record. Default: ten times the usual distance of two records.
     ax : matplotlib.axes.Axes, optional
         Where to draw; for what fits one panel. Default: a new figure.
@@ -105,14 +108,16 @@ def series(
     """
     if isinstance(points, bool) or not isinstance(points, int) or points < 4:
         raise FrameError(f"points={points!r} is not accepted; give an int from 4")
-    gap = None if max_gap is None else nanoseconds_of(max_gap, "max_gap")
+    if ax is not None and not isinstance(ax, Axes):
+        raise FrameError(f"ax={ax!r} is a {type(ax).__name__}; give axes of matplotlib, as plt.subplots() returns them")
+    gap = None if max_gap is None else span_of(max_gap, "max_gap")
     rows = instants_of(frame, "frame", rising=True)
     panels, skipped = _panels(frame, columns, shared=ax is not None)
     if ax is not None and len(panels) > 1:
         kinds = ", ".join(panel.label for panel in panels)
         raise FrameError(f"{len(panels)} panels ({kinds}) do not fit one ax; name columns= of one unit, or give no ax")
     if ax is None:
-        heights = [2.4 if panel.numbers else 0.5 + 0.3 * _strips(panel, rows) for panel in panels]
+        heights = [2.4 if panel.numbers else 0.5 + 0.3 * min(_strips(rows), _MOST_STRIPS) for panel in panels]
         _, grid = plt.subplots(
             len(panels),
             figsize=(10, 0.9 + sum(heights)),
@@ -131,8 +136,9 @@ def series(
             one.set_xlabel("")
     if skipped:
         drawn[-1].annotate(
-            f"not drawn, neither numbers nor states: {', '.join(skipped)}",
+            shortened(f"not drawn, neither numbers nor states: {', '.join(skipped)}", 2 * _LONGEST_NAME),
             (1, 0), (0, -34), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=8, alpha=0.7,
+            parse_math=False,
         )  # fmt: skip
     return drawn[0] if len(drawn) == 1 else drawn[0].figure.get_figure(root=True)
 
@@ -150,8 +156,10 @@ def _panels(
     frame: pd.DataFrame, columns: str | Sequence[str] | None, *, shared: bool
 ) -> tuple[list[_Panel], list[str]]:
     """Sort columns into panels; and name those that nobody asked for and that cannot be drawn."""
-    wanted = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
-    unknown = [one for one in wanted or () if one not in frame.columns]
+    if columns is not None and not isinstance(columns, Iterable):
+        raise FrameError(f"columns={columns!r} is a {type(columns).__name__}; give a name, or a list of them")
+    wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    unknown = [one for one in wanted or () if not isinstance(one, Hashable) or one not in frame.columns]
     if unknown:
         known = ", ".join(map(str, frame.columns))
         raise FrameError(f"column {unknown[0]!r} is not in the frame; it has: {known}", column=str(unknown[0]))
@@ -207,13 +215,14 @@ def _kind(values: pd.Series) -> str | None:
 def _draw_lines(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, points: int, gap: int | None) -> None:
     """Draw a line for each column and entity."""
     looks = cycle((color, style) for style in _STYLES for color in _COLORS)
-    lines = 0
+    lines: list[Artist] = []
+    labels: list[str] = []
     for column in panel.columns:
         numbers = numbers_of(frame[column])
         assert numbers is not None  # else it is in no such panel
         there, floats, base = numbers
         if base:
-            ax.set_ylabel(f"{panel.label}\nabove {base:,}")
+            ax.set_ylabel(f"{_name(panel.label)}\nabove {base:,}", parse_math=False)
         for name, at in _entities(rows):
             here = there if at is None else np.intersect1d(at, there, assume_unique=True)
             if not len(here):
@@ -221,20 +230,18 @@ def _draw_lines(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, po
             trace = thin(rows.ns[here], floats[here], points, gap)
             color, style = next(looks)
             label = " · ".join(map(str, [*([] if name is None else [name]), *([column] if panel.columns[1:] else [])]))
-            label = label or str(column)
-            ax.plot(
-                days_of(trace.ns), trace.values, color=color, linestyle=style, linewidth=1.1, label=label,
+            labels.append(label or str(column))
+            lines += ax.plot(
+                days_of(trace.ns), trace.values, color=color, linestyle=style, linewidth=1.1, label=labels[-1],
                 marker=".", markersize=4, markevery=trace.alone.tolist(),
             )  # fmt: skip
-            lines += 1
     if not ax.get_ylabel():
-        ax.set_ylabel(panel.label)
+        ax.set_ylabel(_name(panel.label), parse_math=False)
     ax.grid(visible=True, alpha=0.3, linewidth=0.6)
     ax.margins(x=0.01)
-    if lines > 1:
-        handles, labels = ax.get_legend_handles_labels()
-        more = f" (the first {_MOST_NAMES} of {len(labels)})" if len(labels) > _MOST_NAMES else ""
-        _legend(ax, handles[:_MOST_NAMES], labels[:_MOST_NAMES], f"{more}".strip())
+    if len(lines) > 1:
+        title = f"(the first {_MOST_NAMES} of {len(labels)})" if len(labels) > _MOST_NAMES else ""
+        _legend(ax, lines[:_MOST_NAMES], labels[:_MOST_NAMES], title)
 
 
 def _draw_states(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, points: int, gap: int | None) -> None:
@@ -262,19 +269,21 @@ def _draw_states(ax: Axes, panel: _Panel, frame: pd.DataFrame, rows: Instants, p
         for state, starts, lengths in spans_of(ns[known], mine[known], points, gap):
             spans = list(zip(days_of(starts).tolist(), (lengths / 86_400e9).tolist(), strict=True))
             ax.broken_barh(spans, (row - 0.4, 0.8), facecolors=colors[state], linewidth=0)
-    ax.set_yticks(range(len(labels)), labels if labels[1:] else [""])
+    every = -(-len(labels) // _MOST_STRIPS)
+    ticks = [_name(label) for label in labels[::every]] if labels[1:] else [""]
+    ax.set_yticks(range(0, len(labels), every), ticks, parse_math=False)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     if labels[1:]:
-        ax.set_ylabel(panel.label)
+        ax.set_ylabel(_name(panel.label), parse_math=False)
     else:
-        ax.set_ylabel(panel.label, rotation="horizontal", ha="right", va="center")
+        ax.set_ylabel(_name(panel.label), rotation="horizontal", ha="right", va="center", parse_math=False)
     ax.margins(x=0.01)
     _legend(ax, [Patch(color=colors[number]) for number in range(len(names))], names, "")
 
 
-def _strips(panel: _Panel, rows: Instants) -> int:
-    """How many strips a panel of states has."""
+def _strips(rows: Instants) -> int:
+    """How many strips there are to each column of states."""
     return 1 if rows.entities is None else len(rows.entities)
 
 
@@ -289,10 +298,17 @@ def _entities(rows: Instants) -> Iterator[tuple[Hashable | None, npt.NDArray[np.
 
 def _legend(ax: Axes, handles: Sequence[Artist], labels: Sequence[str], title: str) -> None:
     """Names above the axes, where they hide no data."""
-    ax.legend(
-        handles, labels, title=title, loc="lower right", bbox_to_anchor=(1, 1), ncols=min(5, len(labels)),
-        frameon=False, fontsize=8, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2,
+    legend = ax.legend(
+        handles, [_name(label) for label in labels], title=title, loc="lower right", bbox_to_anchor=(1, 1),
+        ncols=min(5, len(labels)), frameon=False, fontsize=8, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2,
     )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _name(text: str) -> str:
+    """Foreign text beside a picture, as long as there is room for; where it stands a ``$`` begins no formula."""
+    return shortened(text, _LONGEST_NAME)
 
 
 def _time_axis(ax: Axes, tz: tzinfo) -> None:

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from tsbulk_frames._text import as_size, in_line
+from tsbulk_frames._text import as_size, shortened
 from tsbulk_frames.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -206,9 +206,8 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
         if not notebook and not _columns(file):
             width = _WIDTH
     tqdm = import_module(module).tqdm
-    label = in_line(label)
     return tqdm(
-        desc=label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…",
+        desc=shortened(label, _LONGEST_LABEL),
         total=total,
         initial=done,
         bar_format=_FORMAT if total else _FORMAT_WITHOUT_END,

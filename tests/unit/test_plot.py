@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -49,9 +50,9 @@ def points_of(line: object) -> pd.Series:
     return pd.Series(line.get_ydata(), index=times)  # type: ignore[attr-defined]
 
 
-def test_a_spike_among_ten_million_stays() -> None:
+def test_a_spike_among_two_million_stays() -> None:
     """One sample up and one down, drawn with two thousand points."""
-    data = frame(10_000_000, rate=np.zeros(10_000_000))
+    data = frame(2_000_000, rate=np.zeros(2_000_000))
     data.iloc[1_234_567, 0], data.iloc[1_234_569, 0] = 50, -50
     (line,) = tsb.plot.series(data).lines
     shown = points_of(line)
@@ -129,6 +130,8 @@ def test_integers_beyond_floats_are_told_apart() -> None:
     assert f"{2**60:,}" in by_name["large"].get_ylabel()
     assert by_name["huge"].lines[0].get_ydata().tolist() == [0, 1, 2, 3, 4]
     assert by_name["small"].get_ylabel() == "small"
+    data["huge"] = [10**400, 1, 2, 3, 4]  # beyond what any float reaches
+    assert len(tsb.plot.series(data).axes) == 2
     low = frame(3, count=np.array([-(2**63), 0, 2**63 - 1], np.int64))
     assert tsb.plot.series(low).lines[0].get_ydata().tolist() == [0.0, 2.0**63, 2.0**64]
 
@@ -156,6 +159,43 @@ def test_an_axes_of_the_callers_is_used() -> None:
     assert len(plt.get_fignums()) == 2
     with pytest.raises(tsb.FrameError, match="2 panels"):
         tsb.plot.series(data, ax=ax)
+
+
+HOSTILE = ["$\\frac", "_hidden", "bell\a", "x" * 1_000]
+
+
+def test_foreign_names_are_drawn_as_they_are() -> None:
+    """A dollar begins no formula, an underscore hides nothing; what is too long is cut, what is not printable named."""
+    shown = ["$\\frac", "_hidden", "bell\\x07", "x" * 39 + "…"]
+    data = frame(9, **dict.fromkeys(HOSTILE, 1.0) | {"$state^": HOSTILE + ["on"] * 5})
+    data.attrs["units"] = dict.fromkeys(HOSTILE, "$/$^h")
+    figure = tsb.plot.series(data)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["$/$^h", "$state^"]
+    legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes]
+    assert legends[0] == shown
+    assert sorted(legends[1]) == sorted([*shown, "on"])
+    calendar = tsb.plot.coverage(dict.fromkeys(HOSTILE, data))
+    assert [text.get_text() for text in calendar.get_yticklabels()] == shown
+    alone = tsb.plot.coverage({HOSTILE[0]: data})
+    assert HOSTILE[0] in alone.get_title("left")
+    plan = days_of_plan([10])
+    for one in (figure, calendar.figure, alone.figure, replace(plan, series=Series("$^", "$_")).plot().figure):
+        one.draw_without_rendering()
+
+
+def test_many_strips_share_the_height() -> None:
+    """A picture of hundreds of entities is no longer than one of thirty; every so many of them is named."""
+    data = pd.concat({f"pump-{n}": frame(2, state=["on", "off"]) for n in range(90)}, names=["entity"])
+    axes = tsb.plot.series(data)
+    assert axes.figure.get_size_inches()[1] < 11
+    assert [text.get_text() for text in axes.get_yticklabels()] == [f"pump-{n}" for n in range(0, 90, 3)]
+    assert len(axes.collections) == 180
+
+
+def test_only_what_is_for_users_is_public() -> None:
+    """The bars of a plan are drawn by `plan.plot`."""
+    assert tsb.plot.__all__ == ["coverage", "series"]
+    assert not hasattr(tsb.plot, "bars")
 
 
 def test_times_are_those_of_the_zone() -> None:
@@ -218,7 +258,11 @@ def test_objects_are_not_drawn() -> None:
         ({"points": 3}, "points=3"),
         ({"points": True}, "points=True"),
         ({"max_gap": "soon"}, "max_gap='soon'"),
-        ({"max_gap": "-1s"}, "above 0"),
+        ({"max_gap": "-1s"}, "not positive"),
+        ({"max_gap": "60"}, "without a unit"),
+        ({"columns": 5}, "columns=5 is a int"),
+        ({"columns": [["rate"]]}, "is not in the frame; it has: rate"),
+        ({"ax": "here"}, "give axes of matplotlib"),
         ({"frame": frame(3).tz_localize(None)}, "without a zone"),
         ({"frame": frame(3).iloc[::-1]}, "earlier than the one before"),
         ({"frame": frame(3)["rate"]}, "is a Series"),
