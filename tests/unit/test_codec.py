@@ -417,17 +417,14 @@ def test_the_first_time_is_looked_for_in_the_first_64_kib(beyond):
 def test_unify_puts_a_quality_code_behind_its_property():
     """Also where every table has them the other way round, and all columns are of one type."""
     odd = pa.table({"_time": pa.array([0], pa.timestamp("ns", "UTC")), "a_qc": [1], "a": [2], "b": [3]})
-    assert unify([odd, odd]).to_pydict() == {
-        "_time": odd["_time"].to_pylist() * 2,
-        "a": [2, 2],
-        "a_qc": [1, 1],
-        "b": [3, 3],
-    }
+    table = unify([odd, odd])
+    assert table.column_names == ["_time", "a", "a_qc", "b"]
+    assert table.drop(["_time"]).to_pydict() == {"a": [2, 2], "a_qc": [1, 1], "b": [3, 3]}
 
 
 @pytest.mark.parametrize(
     "cells",
-    [[1, 2], ["x", "y"], [True, None], [1e308, 1e308], [-1e308, -1e308, 1.0], [2**60], ["y" * 1_200_000]],
+    [[1, 2], ["x", "y"], [True, None], [1e308, 1e308], [-1e308, -1e308, 1.0], [2**60], ["y" * 3_500_000]],
     ids=lambda cells: repr(cells)[:30],
 )
 def test_what_arrow_reads_exactly_never_goes_through_json(monkeypatch, cells):
