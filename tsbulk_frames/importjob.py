@@ -301,5 +301,5 @@ def _ended(
         how = ended[one]
         if isinstance(how, TsBulkError):
             raise how
-        rows.append([one, *(getattr(how, name) for name in names)])
+        rows.append([one, how.status.value, *(getattr(how, name) for name in names[1:])])
     return pd.DataFrame(rows, columns=["job_id", *names])

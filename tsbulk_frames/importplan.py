@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -233,6 +233,9 @@ class ImportPlan:
 
     def __len__(self) -> int:
         return len(self.partitions)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PlannedPartition.__slots__)
 
     def __getitem__(self, column: str) -> pd.Series:
         return self.to_frame()[column]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
@@ -93,6 +93,7 @@ class _Bar(Meter):
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._drawn = monotonic()
+        self._lost = False
         self._amount = 0
         self._at: float = bar.n
         self._counts: dict[str, int | tuple[int, int]] = {}
@@ -111,10 +112,12 @@ class _Bar(Meter):
             self._counts.update(counts)
             self._draw_soon()
 
-    def draw(self) -> None:
-        """Show how things stand now."""
+    def close(self) -> None:
+        """Show how things stand at the end."""
         with self._lock:
             self._draw()
+            with suppress(OSError, ValueError):
+                self._bar.close()
 
     def _draw_soon(self) -> None:
         """Draw, unless that was done a moment ago (lock held)."""
@@ -122,10 +125,15 @@ class _Bar(Meter):
             self._draw()
 
     def _draw(self) -> None:
-        """Bring the bar up to date (lock held)."""
+        """Bring the bar up to date (lock held); a terminal that is gone does not stop the work."""
         self._drawn = self._monotonic()
-        self._bar.set_postfix_str(self._words(), refresh=False)
-        self._bar.update(max(0, self._at - self._bar.n))
+        if self._lost:
+            return
+        try:
+            self._bar.set_postfix_str(self._words(), refresh=False)
+            self._bar.update(max(0, self._at - self._bar.n))
+        except (OSError, ValueError):  # ValueError: it was closed on this side
+            self._lost = True
 
     def _words(self) -> str:
         """Say what stands beside the bar."""
@@ -177,8 +185,7 @@ def meter(progress: Progress, label: str, *, unit: str, total: float | None = No
         try:
             yield told
         finally:
-            told.draw()
-            bar.close()
+            told.close()
         return
     yield _Told(progress)
 
@@ -294,6 +301,7 @@ class Board:
         with self._lock:
             old = self._states.get(name)
             if old == state:
+                self._told.tell()  # no news, but time goes on
                 return
             if old is not None:
                 self._counts[old] -= 1

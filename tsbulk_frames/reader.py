@@ -23,7 +23,7 @@ from tsbulk_frames.errors import FrameError, TsBulkError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import NS_PER_SECOND, Inclusive, Moment
 from tsbulk_frames.notes import Notes, notes_of
-from tsbulk_frames.progress import Progress, counted, meter
+from tsbulk_frames.progress import Progress, check_progress, counted, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
 from tsbulk_frames.stop import Stop
 
@@ -139,6 +139,7 @@ def read_timeseries(
     """
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
     check_look(tz, dtype_backend, describe)
+    check_progress(progress)
     if errors not in ("raise", "collect"):
         raise FrameError(f"errors={errors!r} is not known; accepted are 'raise' and 'collect'")
     con = use_connection(connection)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias, cast
 
 import pandas as pd
 
 from tsbulk_frames._html import Badge, Tone, as_box, as_code, as_head, as_list, as_table
-from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_size, pick, wrapped
+from tsbulk_frames._text import MOST_ROWS, as_columns, as_count, as_item, as_size, pick, shortened, wrapped
 from tsbulk_frames.errors import (
     JobError,
     PartialImportError,
@@ -32,7 +32,7 @@ _TONES: dict[Outcome, Tone] = {
     "running": "busy",
 }
 _COLUMNS = ["partition", "outcome", "rows", "bytes", "job_id"]
-_MOST_LINES, _MOST_REASONS = 10, 10
+_MOST_LINES, _MOST_REASONS, _LONGEST_REASON = 10, 10, 500
 
 
 @dataclass
@@ -182,6 +182,9 @@ class ImportReport:
     def __len__(self) -> int:
         return len(self.partitions)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
     def __getitem__(self, column: str) -> pd.Series:
         return self.to_frame()[column]
 
@@ -223,10 +226,11 @@ class ImportReport:
 
     def _reasons(self) -> list[str]:
         """Why partitions failed, or are unknown; of the first ten."""
-        return [
+        reasons = [
             f"{one.partition} {one.outcome}: {self.errors.get(one.partition) or one.message or 'no reason given'}"
             for one in self._bad()[:_MOST_REASONS]
         ]
+        return [shortened(" ".join(one.split()), _LONGEST_REASON) for one in reasons]
 
     def _warning(self, shown: int) -> str:
         """Say how many are not done, and where the rest of the reasons is."""

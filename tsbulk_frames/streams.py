@@ -16,7 +16,7 @@ from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import Backend, to_frame
 from tsbulk_frames.model import Inclusive, Moment
 from tsbulk_frames.notes import Notes
-from tsbulk_frames.progress import Progress, counted, meter
+from tsbulk_frames.progress import Progress, check_progress, counted, meter
 from tsbulk_frames.request import Quality, ReadRequest, check_look, check_read, check_workers, stream_tables
 from tsbulk_frames.schema import ask_model, conform
 
@@ -91,6 +91,7 @@ progress, connection
     """
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
     check_look(tz, dtype_backend, describe)
+    check_progress(progress)
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise FrameError(f"rows={rows!r} is not a count; give a positive int")
     con = use_connection(connection)
@@ -193,6 +194,7 @@ def read_arrow(
     double 0
     """
     read = check_read(entity, property_set, start, end, select, inclusive, limit, quality)
+    check_progress(progress)
     con = use_connection(connection)
     workers = check_workers(max_workers, con)
     schema, _, stream = _typed_stream(read, con, workers, progress)

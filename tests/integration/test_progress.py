@@ -145,7 +145,7 @@ def test_a_function_hears_every_call(shared: Site, tmp_path: Path) -> None:
     assert sum(heard["download"]) == sum(heard["arrow"]) > 48 * 20
 
 
-@pytest.mark.parametrize("call", ["plan", "files", "jobs"])
+@pytest.mark.parametrize("call", ["plan", "files", "jobs", "read", "iter", "arrow"])
 def test_what_is_no_progress_is_refused(shared: Site, tmp_path: Path, call: str) -> None:
     """Before anything is done."""
     data = pd.DataFrame({"count": [1]}, index=times("2026-03-01", 1))
@@ -153,9 +153,14 @@ def test_what_is_no_progress_is_refused(shared: Site, tmp_path: Path, call: str)
         "plan": lambda: tsb.plan_import(data, "a", "pump", twin_type="performance", progress=3),
         "files": lambda: tsb.write_import_files(data, "a", "b", tmp_path / "x", twin_type="performance", progress=3),
         "jobs": lambda: tsb.wait_for_jobs(["a"], progress=3, connection=shared.con),
+        "read": lambda: tsb.read_timeseries("a", "pump", *RANGE, describe=True, progress=3, connection=shared.con),
+        "iter": lambda: tsb.iter_timeseries("a", "pump", *RANGE, progress=3, connection=shared.con),
+        "arrow": lambda: tsb.read_arrow("a", "pump", *RANGE, progress=3, connection=shared.con),
     }
+    asked = len(shared.sandbox.requests)
     with pytest.raises(tsb.ConfigError, match="progress=3"):
         calls[call]()
+    assert len(shared.sandbox.requests) == asked
     assert not (tmp_path / "x").exists()
 
 
@@ -176,3 +181,13 @@ def test_a_bar_covers_the_whole_range(site: Site) -> None:
     assert covered == request.length_ns
     assert through == known > 4
     assert all(0 < one[0] <= covered for one in reached)
+
+
+def test_how_jobs_ended_is_plain_text(shared: Site) -> None:
+    """On any pandas: the very str, as in the report, not the enumeration's."""
+    entity = shared.asset("performance")
+    report = tsb.write_timeseries(
+        pd.DataFrame({"count": [1]}, index=times("2026-03-01", 1)), entity, "pump", connection=shared.con
+    )
+    for frame in (tsb.wait_for_jobs(report.job_ids, connection=shared.con), report.to_frame()):
+        assert [(type(one), one) for one in frame["status"]] == [(str, "SUCCESS")]

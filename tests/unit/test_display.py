@@ -157,6 +157,24 @@ def test_a_report_names_the_command_to_go_on_with() -> None:
     assert "resume" not in repr(report(3))
 
 
+def test_a_long_reason_is_cut() -> None:
+    """A page of HTML for a message does not hide the report; the attribute has it whole."""
+    long = report(1, bad=(0,))
+    long.partitions[0].message = "m" * 100_000
+    assert "mmm…" in repr(long)
+    assert max(len(repr(long)), len(long._repr_html_())) < 3_000
+    assert len(long.partitions[0].message) == 100_000
+
+
+@pytest.mark.parametrize("make", [report, plan])
+def test_they_are_gone_through_like_a_frame(make: object) -> None:
+    """By the names of their columns."""
+    one = make(3)  # type: ignore[operator]
+    assert list(one) == list(one.to_frame())
+    assert "rows" in one
+    assert "speed" not in one
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [
@@ -200,6 +218,9 @@ class Bar:
         self.n += step
         self.drawn.append((self.n, self._words))
 
+    def close(self) -> None:
+        pass
+
 
 def test_a_bar_is_drawn_ten_times_a_second() -> None:
     """However often it is told something; and at the end as things stand then."""
@@ -211,7 +232,7 @@ def test_a_bar_is_drawn_ten_times_a_second() -> None:
         told.advance(1_000)
         told.tell(rows=7)
     assert 9 <= len(bar.drawn) <= 10
-    told.draw()
+    told.close()
     assert bar.drawn[-1] == (0, "1.0 MB, 7 rows")
 
 
@@ -220,11 +241,11 @@ def test_a_bar_stands_where_it_is_told() -> None:
     bar = Bar()
     told = progress._Bar(bar, "B", lambda: 0.0)
     told.advance(5_000_000)
-    told.draw()
+    told.close()
     assert bar.drawn.pop() == (0, "5.0 MB")
     for covered in (10, 30, 20):
         told.reach(covered, 1, 3)
-    told.draw()
+    told.close()
     assert bar.drawn == [(30, "5.0 MB, 1/3 windows")]
 
 
@@ -237,13 +258,13 @@ def test_jobs_are_counted_by_state() -> None:
     for name, state in [("b", "uploading"), ("c", "uploading"), ("b", "submitted"), ("b", "in_progress")]:
         board.put(name, state)
     board.job("b", "SUCCESS")  # ended, but not through: it may be verified yet
-    told.draw()
+    told.close()
     assert bar.drawn[-1] == (1, "1/5 partitions, 1 uploading, 1 in progress, 1 done")
     board.put("b", "done")
     board.put("c", "failed")
     board.put("c", "failed")
     board.sent(2_000_000)
-    told.draw()
+    told.close()
     assert bar.drawn[-1] == (3, "2.0 MB, 3/5 partitions, 2 done, 1 failed")
 
 
@@ -255,8 +276,41 @@ def test_jobs_that_nobody_awaits_are_through_once_started() -> None:
     board.put("a", "uploading")
     board.job("a", "SUBMITTED")
     board.job("b", "IN_PROGRESS")
-    told.draw()
+    told.close()
     assert bar.drawn[-1] == (2, "2/2 jobs, 1 submitted, 1 in progress")
+
+
+def test_a_bar_goes_on_while_nothing_changes() -> None:
+    """Jobs that are asked for again and again in the same state: the time shown beside the bar does not stand still."""
+    now = [0.0]
+    bar = Bar()
+    board = progress.Board(progress._Bar(bar, "B", lambda: now[0]), 2)
+    for now[0] in (1.0, 2.0, 3.0):
+        board.job("a", "IN_PROGRESS")
+    assert bar.drawn == [(0, "0/2 partitions, 1 in progress")] * 3
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "gone"), ValueError("I/O operation on closed file")])
+def test_a_terminal_that_is_gone_stops_nothing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar is not drawn any more; what it tells of goes on."""
+    tries: list[str] = []
+
+    class Gone(Bar):
+        def update(self, step: float) -> None:
+            tries.append("update")
+            raise error
+
+        def close(self) -> None:
+            tries.append("close")
+            raise error
+
+    monkeypatch.setattr(progress, "_open_bar", lambda *_: Gone())
+    with progress.meter(True, "x", unit="B") as told:
+        monkeypatch.setattr(told, "_drawn", -1e9)
+        told.advance(1)
+        monkeypatch.setattr(told, "_drawn", -1e9)
+        told.advance(1)
+    assert tries == ["update", "close"]
 
 
 def test_a_function_hears_amounts_only() -> None:

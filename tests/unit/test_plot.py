@@ -130,7 +130,7 @@ def test_integers_beyond_floats_are_told_apart() -> None:
     assert f"{2**60:,}" in by_name["large"].get_ylabel()
     assert by_name["huge"].lines[0].get_ydata().tolist() == [0, 1, 2, 3, 4]
     assert by_name["small"].get_ylabel() == "small"
-    data["huge"] = [10**400, 1, 2, 3, 4]  # beyond what any float reaches
+    data["huge"] = pd.Series([10**400, 1, 2, 3, 4], index=data.index, dtype=object)  # beyond what any float reaches
     assert len(tsb.plot.series(data).axes) == 2
     low = frame(3, count=np.array([-(2**63), 0, 2**63 - 1], np.int64))
     assert tsb.plot.series(low).lines[0].get_ydata().tolist() == [0.0, 2.0**63, 2.0**64]
