@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import pandas as pd
 import pytest
 import requests
-from plant import Site, open_site
+from plant import Site, open_site, times
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import tsbulk_frames as tsb
@@ -263,6 +264,17 @@ def test_a_cut_file_that_cannot_be_deleted_is_told(quay: Quay) -> None:
     assert "still there" in "".join(caught.value.__notes__)
     quay.upload(resume=True)
     assert quay.stored() == content_of()
+
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_an_import_whose_parts_are_lost_is_whole(site: Site, part: int) -> None:
+    """The file of a large hour: what it holds in the end is all of the frame."""
+    rows = pd.DataFrame({"note": [f"{number:04} " * 1_000 for number in range(3_600)]}, times("2026-03-01", 3_600))
+    entity = site.asset()
+    site.sandbox.faults.add(Fault(LOSE, "PUT", rf"part={part}$"))
+    tsb.write_timeseries(rows, entity, "pump", twin_type="simulation", connection=site.con)
+    assert [one.kind for one in site.sandbox.faults.log] == ["201"]
+    assert site.stored(entity)["note"].tolist() == rows["note"].tolist()
 
 
 def test_another_file_is_never_taken_for_a_cut_one(quay: Quay) -> None:
