@@ -52,7 +52,7 @@ def mask_quality(
     Raises
     ------
     FrameError
-        `good` is neither, or the function does not say yes or no for each code.
+        `good` is neither, or the function does not say yes or no for each code; the codes are text.
 
     Examples
     --------
@@ -110,6 +110,12 @@ def _is_good(codes: pd.Series, good: Good, missing_ok: bool) -> npt.NDArray[np.b
         odd = [code for code in good if isinstance(code, bool) or not isinstance(code, int | np.integer)]
         if odd:
             raise FrameError(f"good holds {odd[0]!r}; quality codes are integers, e.g. good=[192]")
+        if there.any() and pd.api.types.is_string_dtype(codes[there]):
+            raise FrameError(
+                f"column {codes.name!r} holds text ({codes[there].iloc[0]!r}), quality codes are integers; convert it: "
+                f"frame[{codes.name!r}].astype('Int64')",
+                column=str(codes.name),
+            )
         found = codes.isin([int(code) for code in good]).to_numpy(bool)
     return np.asarray(np.where(there, found, missing_ok), dtype=bool)
 

@@ -137,6 +137,15 @@ def test_good_must_be_codes_or_a_function_of_them(coded, good, words):
         tsb.mask_quality(coded, good)
 
 
+@pytest.mark.parametrize("dtype", ["string", object])
+def test_codes_that_are_text_are_refused(coded, dtype):
+    """No text is an integer: all values would be masked without a word."""
+    text = coded.assign(whole_qc=pd.Series("192", index=coded.index, dtype=dtype))
+    with pytest.raises(FrameError, match=r"'whole_qc' holds text \('192'\).*astype\('Int64'\)"):
+        tsb.mask_quality(text, [192])
+    assert tsb.mask_quality(text.assign(whole_qc=None), [192])["whole"].isna().all()
+
+
 def test_what_is_no_frame_of_columns_is_not_masked():
     """No frame, or a column twice: refused, as nobody can say which code belongs to which value."""
     with pytest.raises(FrameError, match="frame is a Series"):
