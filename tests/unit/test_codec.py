@@ -197,6 +197,7 @@ def test_columns_stand_in_order_of_appearance():
     """A quality code stands behind its property, whichever came first; codes without property stay where they are."""
     table = decode([{"a_qc": 0, "_time": TIME, "b": 1}], [{"_time": TIME, "z_qc": 1, "a": 1, "b_qc": 2, "b_qc_qc": 3}])
     assert table.column_names == ["_time", "b", "b_qc", "b_qc_qc", "z_qc", "a", "a_qc"]
+    assert decode([{"n": 1, "": 2, "s": "x", "_time": TIME, "t": "y"}]).column_names == ["_time", "n", "", "s", "t"]
 
 
 def test_no_tables():
