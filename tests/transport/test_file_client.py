@@ -472,7 +472,6 @@ def test_a_larger_file_has_larger_parts(
 
 def test_a_file_on_disk_is_never_in_memory(tmp_path: Path) -> None:
     """A block for each part on its way, however large the parts."""
-
     path = tmp_path / "a.json"
     path.write_bytes(bytes(6 * PART))
     files = FileServiceClient(transport=Gone(6 * PART))  # type: ignore[arg-type]
