@@ -64,22 +64,30 @@ def as_facts(facts: Iterable[tuple[str, object]]) -> str:
     return f"<table><tbody>{rows}</tbody></table>"
 
 
-def as_table(columns: Sequence[str], rows: Sequence[Sequence[object]], of: int) -> str:
-    """Rows of cells; numbers stand to the right. `of` is how many rows there are in all."""
-    numbers = [bool(rows) and isinstance(cell, int) for cell in (rows[0] if rows else columns)]
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[object] | None], of: int) -> str:
+    """Rows of cells, numbers to the right; None where some are left out, `of` is how many there are in all."""
+    known = [row for row in rows if row is not None]
+    numbers = [isinstance(cell, int) for cell in (known[0] if known else columns)]
     styles = [f"{_CELL};text-align:{'right' if number else 'left'}" for number in numbers]
     head = "".join(
         f'<th scope="col" style="{style}">{_text(name)}</th>' for name, style in zip(columns, styles, strict=True)
     )
     body = "".join(
-        "<tr>"
+        _note("…", len(columns))
+        if row is None
+        else "<tr>"
         + "".join(f'<td style="{style}">{_cell(cell)}</td>' for cell, style in zip(row, styles, strict=True))
         + "</tr>"
         for row in rows
     )
-    rest = left_out(len(rows), of)
-    foot = f'<tr><td colspan="{len(columns)}" style="{_CELL};text-align:left">{rest}</td></tr>' if rest else ""
+    rest = left_out(len(known), of)
+    foot = _note(rest, len(columns)) if rest else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}{foot}</tbody></table>"
+
+
+def _note(text: str, columns: int) -> str:
+    """Give a row without cells: a word across all columns."""
+    return f'<tr><td colspan="{columns}" style="{_CELL};text-align:left">{_text(text)}</td></tr>'
 
 
 def as_box(*parts: str) -> str:

@@ -62,11 +62,17 @@ def as_item(text: str) -> str:
     return textwrap.fill(in_line(" ".join(text.split())), WIDTH, initial_indent="- ", subsequent_indent="  ")
 
 
-def as_columns(columns: Sequence[str], rows: Sequence[Sequence[object]], of: int) -> str:
-    """Rows under one another, numbers to the right; `of` is how many rows there are in all."""
-    table = [[f"{one:,}" if isinstance(one, int) else in_line(str(one)) for one in row] for row in rows]
+def as_columns(columns: Sequence[str], rows: Sequence[Sequence[object] | None], of: int) -> str:
+    """Rows under one another, numbers to the right; None where some are left out, `of` is how many there are in all."""
+    known = [row for row in rows if row is not None]
+    table = [
+        ["…", *[""] * (len(columns) - 1)]
+        if row is None
+        else [f"{one:,}" if isinstance(one, int) else in_line(str(one)) for one in row]
+        for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(columns, *table, strict=True)]
-    numbers = [isinstance(one, int) for one in (rows[0] if rows else columns)]
+    numbers = [isinstance(one, int) for one in (known[0] if known else columns)]
     lines = [
         "  ".join(
             cell.rjust(width) if number else cell.ljust(width)
@@ -74,19 +80,27 @@ def as_columns(columns: Sequence[str], rows: Sequence[Sequence[object]], of: int
         ).rstrip()
         for row in (columns, *table)
     ]
-    rest = left_out(len(rows), of)
+    rest = left_out(len(known), of)
     return "\n".join([*lines, rest] if rest else lines)
 
 
-def pick(rows: Sequence[_Row], matters: Sequence[bool], most: int = MOST_ROWS) -> list[_Row]:
-    """Choose what to show of many rows, in their order: those that matter, then the first and last of the others."""
+def pick(rows: Sequence[_Row], matters: Sequence[bool], most: int = MOST_ROWS) -> list[_Row | None]:
+    """Choose what to show of many rows, in their order: those that matter, then the first and last of the others.
+
+    None stands where rows are left out that others follow.
+    """
     if len(rows) <= most:
         return list(rows)
     loud = [at for at, one in enumerate(matters) if one][:most]
     rest = [at for at, one in enumerate(matters) if not one]
     room = most - len(loud)
     quiet = [*rest[: room - room // 2], *(rest[-(room // 2) :] if room // 2 else [])] if room < len(rest) else rest
-    return [rows[at] for at in sorted({*loud, *quiet})]
+    shown: list[_Row | None] = []
+    following = 0
+    for at in sorted({*loud, *quiet}):
+        shown += [rows[at]] if at == following else [None, rows[at]]
+        following = at + 1
+    return shown
 
 
 def left_out(shown: int, rows: int) -> str:

@@ -68,7 +68,7 @@ class DownloadInfo:
     def _repr_html_(self) -> str:
         names = [path.relative_to(self.directory).as_posix() for path in self.files]
         shown = pick(names, [False] * len(names))
-        files = as_table(["written"], [[name] for name in shown], len(names)) if names else ""
+        files = as_table(["written"], [name and [name] for name in shown], len(names)) if names else ""
         return as_box(as_head("DownloadInfo", self._head()), as_facts([("directory", self.directory)]), files)
 
     def _head(self) -> str:

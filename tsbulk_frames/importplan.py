@@ -255,7 +255,8 @@ class ImportPlan:
         if self.partitions:
             names, rows, of = self._brief(MOST_ROWS)
             for row in rows[: len(rows) if names[-1] == "problems" else 0]:
-                row[-1] = Badge(f"{row[-1]}", "bad") if row[-1] else ""
+                if row is not None:
+                    row[-1] = Badge(f"{row[-1]}", "bad") if row[-1] else ""
             parts.append(as_table(names, rows, of))
         return as_box(*parts)
 
@@ -278,12 +279,14 @@ class ImportPlan:
             f"{rest if self.problems[_MOST_PROBLEMS:] else ''}:"
         )
 
-    def _brief(self, most: int) -> tuple[list[str], list[list[object]], int]:
+    def _brief(self, most: int) -> tuple[list[str], list[list[object] | None], int]:
         """Columns and rows narrow enough for a terminal (the partition's name tells the day), and of how many."""
         wrong = Counter(one.partition for one in self.problems if one.partition is not None)
         names = ["partition", "rows", "first", "last", "files", "bytes", *(["problems"] if wrong else [])]
-        rows: list[list[object]] = [
-            [one.partition, one.rows, one.first[11:19], one.last[11:19], one.files, as_size(one.bytes)]
+        rows: list[list[object] | None] = [
+            None
+            if one is None
+            else [one.partition, one.rows, one.first[11:19], one.last[11:19], one.files, as_size(one.bytes)]
             + ([wrong[one.partition]] if wrong else [])
             for one in pick(self.partitions, [one.partition in wrong for one in self.partitions], most)
         ]

@@ -208,8 +208,9 @@ class ImportReport:
         if self.partitions:
             rows = self._brief(MOST_ROWS)
             for row in rows:
-                outcome = cast(Outcome, row[1])
-                row[1] = Badge(outcome, _TONES[outcome])
+                if row is not None:
+                    outcome = cast(Outcome, row[1])
+                    row[1] = Badge(outcome, _TONES[outcome])
             parts.append(as_table(_COLUMNS, rows, len(self)))
         return as_box(*parts)
 
@@ -243,10 +244,10 @@ class ImportReport:
         """What goes on with it, once the cause is mended."""
         return f"tsb.resume_import({self.manifest!r})" if self.manifest else ""
 
-    def _brief(self, most: int) -> list[list[object]]:
+    def _brief(self, most: int) -> list[list[object] | None]:
         """Rows narrow enough for a terminal, those that are not done first to be shown."""
         return [
-            [one.partition, one.outcome, one.rows, as_size(one.bytes), one.job_id or ""]
+            None if one is None else [one.partition, one.outcome, one.rows, as_size(one.bytes), one.job_id or ""]
             for one in pick(self.partitions, [one.outcome not in ("done", "skipped") for one in self.partitions], most)
         ]
 

@@ -121,22 +121,25 @@ def test_of_many_rows_those_that_matter_are_shown(make: object) -> None:
     """At most twenty, those with faults among them, and how many there are besides."""
     page = Page(make(360, bad=(5, 200))._repr_html_()).words  # type: ignore[operator]
     assert "… and 340 more" in page
+    assert page.split().count("…") == 3  # before and after 200, and the foot
     days = re.findall(r"day\d+$", page, re.MULTILINE)
     assert {"day0", "day5", "day200", "day359"} <= set(days)
     assert "… and" not in Page(make(20)._repr_html_()).words  # type: ignore[operator]
     text = repr(make(360, bad=(5, 200)))  # type: ignore[operator]
     assert "… and 350 more" in text
+    assert text.splitlines().count("…") == 3
     assert len(text.splitlines()) < 30
 
 
 def test_rows_are_picked_in_order() -> None:
     """Loud ones first, then the ends; never more than asked for, nothing twice."""
     rows = list(range(100))
-    assert _text.pick(rows, [one in (50, 51) for one in rows], 6) == [0, 1, 50, 51, 98, 99]
+    assert _text.pick(rows, [one in (50, 51) for one in rows], 6) == [0, 1, None, 50, 51, None, 98, 99]
     assert _text.pick(rows, [True] * 100, 6) == [0, 1, 2, 3, 4, 5]
     assert _text.pick(rows, [one < 6 for one in rows], 6) == [0, 1, 2, 3, 4, 5]
     assert _text.pick(rows[:6], [False] * 6, 6) == rows[:6]
-    assert _text.pick(rows, [one > 95 for one in rows], 5) == [0, 96, 97, 98, 99]
+    assert _text.pick(rows, [one > 95 for one in rows], 5) == [0, None, 96, 97, 98, 99]
+    assert _text.pick(rows, [one > 90 for one in rows], 2) == [None, 91, 92]
 
 
 def test_outcomes_are_words_not_colours_alone() -> None:
