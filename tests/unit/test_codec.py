@@ -215,6 +215,8 @@ def test_one_odd_page_leaves_the_others_alone(monkeypatch):
     plain = [{"_time": TIME, "a": 1.5, "s": '},{ [x] \\" '}] * 3
     table = decode(plain, [{"_time": TIME, "a": {"b": 1}}], plain)
     assert read == [2]
+    decode([{"_time": TIME, "a": {"b": 1}}])
+    assert read == [2, 1]
     assert values(table, "a") == [1.5] * 3 + [{"b": 1}] + [1.5] * 3
 
 
@@ -432,6 +434,74 @@ def test_what_arrow_reads_exactly_never_goes_through_json(monkeypatch, cells):
     """The exact way is a hundred times slower: a sum that overflows, or no float at all, is no reason for it."""
     monkeypatch.setattr("tsbulk_frames.codec.read_exact", None)
     assert values(decode([{"_time": TIME, "a": cell} for cell in cells]), "a") == cells
+
+
+REFUSED = {
+    "no JSON": (b"<html>" + b"x" * 200, r"is not JSON \(.*; it begins with b'<html>x{74}';", "gateway and proxy"),
+    "no records": (
+        b'{"a":"' + b"x" * 200 + b'"}',
+        r"has no list .* begins with b'{\"a\":\"x{74}';",
+        "gateway and path",
+    ),
+    "nextRecord": (b'{"records":[],"nextRecord":"\t"}', r": nextRecord is not JSON \(", "report this answer"),
+    "no URL": (b'{"records":[],"nextRecord":5}', r": nextRecord is 5; expected is a URL or null", ""),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("number", [None, 7])
+def test_an_envelope_that_is_refused_is_shown(name, number):
+    """The error names the page, the first by default, shows how it begins, and says what is expected and to do."""
+    text, said, step = REFUSED[name]
+    with pytest.raises(PageError, match=f"^page {number or 1}:? ?{said.lstrip(': ')}") as caught:
+        split_page(text) if number is None else split_page(text, page=number)
+    assert caught.value.page == (number or 1)
+    assert step in str(caught.value)
+    if "begins" in said:
+        assert "expected is an object with 'records' and 'nextRecord'; check" in str(caught.value)
+
+
+def test_decoding_works_in_the_memory_given(monkeypatch):
+    """Page by page as well as together, whichever way the records are cut."""
+    import tsbulk_frames.codec as codec
+
+    rooms, join = [], codec.join_records
+    monkeypatch.setattr(codec, "join_records", lambda piece, room: rooms.append(room) or join(piece, room))
+    room = Room()
+    for inside in ('"a":1', '"a":{"b":1}', '"a":"},{", "b": 1'):
+        page = split_page(f'{{"records":[{{"_time":"{TIME}",{inside}}}]}}'.encode())
+        decode_pages([page, page], room=room)
+    assert len(rooms) >= 8
+    assert all(one is room for one in rooms)
+
+
+@pytest.mark.parametrize(("spare", "threads"), [(-1, True), (0, True), (1, False)])
+def test_arrow_has_threads_of_its_own_for_much_at_once(monkeypatch, spare, threads):
+    """From a size on, counted in records alone; little is decoded side by side by the caller."""
+    import pyarrow.json as pj
+
+    pages = [split_page(body([{"_time": TIME, "a": 1}])) for _ in range(3)]
+    monkeypatch.setattr("tsbulk_frames.codec._THREADED", sum(one.stop - one.start for one in pages) + spare)
+    seen, read_json = [], pj.read_json
+
+    def read(source, *, read_options, parse_options):
+        seen.append(read_options.use_threads)
+        return read_json(source, read_options=read_options, parse_options=parse_options)
+
+    monkeypatch.setattr(pj, "read_json", read)
+    assert decode_pages(pages).num_rows == 3
+    assert seen == [threads]
+
+
+def test_pieces_of_a_page_are_put_together_without_json(monkeypatch):
+    """Unless their types differ so that digits or kinds would be lost: then the page is read again, exactly."""
+    monkeypatch.setattr("tsbulk_frames.codec._PIECE", 60)
+    cells = [2**53 + 1, 2**53 + 1, 1, 2.5, 3, 4.5]
+    records = [{"_time": TIME, "a": cell} for cell in cells]
+    assert same(values(decode(records), "a"), cells)
+    monkeypatch.setattr("tsbulk_frames.codec.read_exact", None)
+    assert values(decode(records[:3]), "a") == cells[:3]
+    assert values(decode(records[2:]), "a") == [1.0, 2.5, 3.0, 4.5]
 
 
 def test_a_nested_value_is_never_taken_as_arrow_reads_it():
