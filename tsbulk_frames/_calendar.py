@@ -17,6 +17,7 @@ from tsbulk_frames.model import NS_PER_DAY, parse_moment
 
 __all__ = ["Calendar", "Coverage", "calendar_of", "covered_frame", "covered_partitions"]
 
+Ints = npt.NDArray[np.int64]
 _SLOT = NS_PER_DAY // 96
 """A quarter of an hour: the offset of every zone is a whole number of them."""
 _MOST_DAYS, _MOST_DAY_COLUMNS = 62, 400
@@ -128,35 +129,33 @@ def covered_partitions(partitions: Sequence[tuple[str, int]], step: int | None) 
 def calendar_of(found: Sequence[Coverage]) -> Calendar:
     """Choose the calendar that suits, and sum up its cells."""
     tz = found[0].tz
-    local = [_local(one.starts, tz) for one in found]
-    days = [np.asarray(one.normalize().tz_localize(None).as_unit("ns").asi8 // NS_PER_DAY) for one in local]
-    first, last = min(int(one.min()) for one in days), max(int(one.max()) for one in days)
+    clocks = _clocks(found, tz)
+    first, last = min(int(day.min()) for day, _ in clocks), max(int(day.max()) for day, _ in clocks)
     counted, wanted = (sum(float(getattr(one, name).sum()) for one in found) for name in ("counts", "expected"))
     share = f"{min(1.0, counted / wanted):.1%} of the expected records" if wanted else "no records"
     if len(found) > 1:
         width = 1 if last - first < _MOST_DAY_COLUMNS else 7
         first -= (first + 3) % 7 if width == 7 else 0  # day 0 of the epoch was a Thursday
         shape = len(found), (last - first) // width + 1
-        cells = [(np.full(len(days[at]), at), (days[at] - first) // width) for at in range(len(found))]
         names, row_name = [one.name for one in found], ""
         row_ticks = list(range(0, len(found), max(1, len(found) // 40)))
         title = f"{len(found):,} series: {share}"
     elif last - first < _MOST_DAYS and found[0].slot < NS_PER_DAY:
         width, shape = 1, (24, last - first + 1)
-        cells = [(np.asarray(local[0].hour), days[0] - first)]
         names, row_name, row_ticks = [f"{hour:02d}" for hour in range(24)], f"hour of day ({tz})", [0, 6, 12, 18, 23]
         title = f"{found[0].name}: {share}" if found[0].name else share
     else:
         width = 7
         first -= (first + 3) % 7
         shape = 7, (last - first) // 7 + 1
-        cells = [((days[0] + 3) % 7, (days[0] - first) // 7)]
         names, row_name, row_ticks = _WEEKDAYS, "", list(range(7))
         title = f"{found[0].name}: {share}" if found[0].name else share
     counts, expected = np.zeros(shape), np.zeros(shape)
-    for one, at in zip(found, cells, strict=True):
-        np.add.at(counts, at, one.counts)
-        np.add.at(expected, at, one.expected)
+    for number, (one, (day, hour)) in enumerate(zip(found, clocks, strict=True)):
+        row = number if len(found) > 1 else hour if width == 1 else (day + 3) % 7
+        cell = row * shape[1] + (day - first) // width
+        np.add.at(counts.ravel(), cell, one.counts)
+        np.add.at(expected.ravel(), cell, one.expected)
     shares = np.full(shape, np.nan)
     np.divide(counts, expected, out=shares, where=expected > 0)
     columns = [pd.Timestamp((first + number * width) * NS_PER_DAY) for number in range(shape[1])]
@@ -165,6 +164,15 @@ def calendar_of(found: Sequence[Coverage]) -> Calendar:
     return Calendar(np.minimum(shares, 1.0), names, row_ticks, row_name, columns, ticks, column_name, title)
 
 
-def _local(starts: npt.NDArray[np.int64], tz: tzinfo) -> pd.DatetimeIndex:
-    """Slots on the clock of a zone."""
-    return pd.DatetimeIndex(starts.view("M8[ns]")).tz_localize("UTC").tz_convert(tz)
+def _clocks(found: Sequence[Coverage], tz: tzinfo) -> list[tuple[Ints, Ints]]:
+    """Day and hour of each slot on the clock of a zone; series of the same range share them."""
+    known: dict[tuple[int, int, int], tuple[Ints, Ints]] = {}
+    clocks = []
+    for one in found:
+        key = int(one.starts[0]), len(one.starts), one.slot
+        if key not in known:
+            local = pd.DatetimeIndex(one.starts.view("M8[ns]")).tz_localize("UTC").tz_convert(tz).tz_localize(None)
+            ns = local.as_unit("ns").asi8
+            known[key] = ns // NS_PER_DAY, ns % NS_PER_DAY // (NS_PER_DAY // 24)
+        clocks.append(known[key])
+    return clocks
