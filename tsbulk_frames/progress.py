@@ -208,7 +208,7 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
         file, width = sys.stdout, _WIDTH  # what stands in standard error looks like a failure there
     else:
         module = "tqdm.auto"
-        if not notebook and (file is None or not file.isatty()):
+        if not notebook and not _is_terminal(file):
             return None
         if not notebook and not _columns(file):
             width = _WIDTH
@@ -225,6 +225,14 @@ def _open_bar(label: str, total: float | None, done: float) -> Any | None:
         mininterval=0,
         miniters=0,
     )
+
+
+def _is_terminal(file: TextIO | None) -> bool:
+    """Whether somebody looks at it; what stands in for standard error may be closed, or know nothing but `write`."""
+    try:
+        return file is not None and file.isatty()
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _columns(terminal: TextIO) -> int:

@@ -335,9 +335,13 @@ def test_silence_where_nobody_looks(asked: bool | None, capfd: pytest.CaptureFix
     assert capfd.readouterr() == ("", "")
 
 
-def test_without_standard_error_there_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a program without a console."""
-    monkeypatch.setattr(sys, "stderr", None)
+@pytest.mark.parametrize("kind", ["none", "closed", "logger"])
+def test_without_standard_error_there_is_silence(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a program without a console, or one that sends its standard error to a log."""
+    closed = (tmp_path / "log").open("w")
+    closed.close()
+    logger = SimpleNamespace(write=lambda text: None, flush=lambda: None)
+    monkeypatch.setattr(sys, "stderr", {"none": None, "closed": closed, "logger": logger}[kind])
     with progress.meter(True, "x", unit="B") as told:
         told.advance(1)
 
