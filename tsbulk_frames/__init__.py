@@ -12,7 +12,7 @@ The shop window: every public name, and where it lives. A module is loaded when 
 | analyse | `mask_quality`, `to_grid`, `compare_frames` |
 | see | `tsbulk_frames.plot`: series, coverage |
 | use a cluster | `tsbulk_frames.dask`: the same calls with Dask |
-| try and test | `Sandbox`, and all of `tsbulk_frames.sandbox`; in pytest the fixtures of `tsbulk_frames.pytest_plugin` |
+| try and test | `Sandbox`, all of `tsbulk_frames.sandbox`; in pytest the fixtures of `tsbulk_frames.pytest_plugin` |
 | go one to one | `ReadOperationsClient`, `BulkImportOperationsClient`, `FileServiceClient`, `AssetsClient` |
 | handle errors | `tsbulk_frames.errors`: everything is a `TsBulkError` |
 
