@@ -461,6 +461,15 @@ def test_an_envelope_that_is_refused_is_shown(name, number):
         assert "expected is an object with 'records' and 'nextRecord'; check" in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["1e400", "[" * 900 + "-1e400" + "]" * 900])
+def test_an_envelope_spelled_otherwise_holds_what_json_can_spell(value):
+    """A number that is infinite as a float is told with its page, at once."""
+    text = f'{{"x":1,"records":[{{"_time":"{TIME}","a":{value}}}]}}'.encode()
+    with pytest.raises(DecodeError, match=r"^page 5 holds what JSON cannot spell: (Out of range|nested too)") as caught:
+        split_page(text, page=5)
+    assert caught.value.page == 5
+
+
 def test_decoding_works_in_the_memory_given(monkeypatch):
     """Page by page as well as together, whichever way the records are cut."""
     import tsbulk_frames.codec as codec
