@@ -15,15 +15,17 @@ import pyarrow as pa
 
 from tsbulk_frames._check import EmptyRows
 from tsbulk_frames._ticket import Ticket
-from tsbulk_frames.errors import ConfigError, JobTimeout, PartialImportError, TsBulkError
-from tsbulk_frames.frames import Backend, to_frame
+from tsbulk_frames.aspect import refuse_variables
+from tsbulk_frames.assetmodel import Variable
+from tsbulk_frames.errors import ConfigError, FrameError, JobTimeout, PartialImportError, TsBulkError
+from tsbulk_frames.frames import Backend, from_frame, to_frame
 from tsbulk_frames.model import QC_SUFFIX, TIME, Series, TimeRange, TwinType, is_quality_code
 from tsbulk_frames.report import ImportReport, PartitionReport
 from tsbulk_frames.request import ReadRequest, stream_tables
 from tsbulk_frames.schema import Types, conform
 from tsbulk_frames.writer import write_timeseries
 
-__all__ = ["ENTITY", "Outcome", "ReadPart", "WritePart"]
+__all__ = ["ENTITY", "Outcome", "ReadPart", "WritePart", "check_columns"]
 
 ENTITY = "entity"
 """Column that says whose a row is, where several are read."""
@@ -143,6 +145,8 @@ class WritePart:
         What.
     twin_type : TwinType
         Of the asset.
+    variables : tuple of Variable or None
+        Of the aspect; None where the asset was not asked.
     folder : Path
         Seen by all workers.
     mark : str
@@ -154,6 +158,7 @@ class WritePart:
     ticket: Ticket
     series: Series
     twin_type: TwinType
+    variables: tuple[Variable, ...] | None
     folder: Path
     mark: str
     wait: bool
@@ -172,6 +177,8 @@ class WritePart:
                     f"manifest={str(self.folder)!r} is not there on this worker; name a folder that the client and all "
                     "workers see under the same path: a worker that takes over from another goes on from what it finds"
                 )
+            if self.variables is not None:
+                check_columns(frame, self.variables)
             report = self._write(frame, self.folder / f"{name}.sqlite")
         except (PartialImportError, JobTimeout) as error:
             late = error.job_ids if isinstance(error, JobTimeout) else ()
@@ -207,6 +214,21 @@ class WritePart:
                 if not _in_use(error) or connection.monotonic() > deadline:
                     raise
             connection.sleep(1.0)
+
+
+def check_columns(frame: pd.DataFrame, variables: Sequence[Variable]) -> None:
+    """Refuse a frame that does not fit the variables of its aspect; what else is wrong with it is left to the import.
+
+    Raises
+    ------
+    FrameError
+        See `tsbulk_frames.aspect.refuse_variables`.
+    """
+    refuse_variables(from_frame(frame, empty_rows="drop", tell=_ignore), variables)
+
+
+def _ignore(_: FrameError) -> None:
+    """Leave it to the import, which looks again and tells everything."""
 
 
 def _in_use(error: BaseException) -> bool:

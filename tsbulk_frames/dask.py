@@ -18,17 +18,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta, tzinfo
 from itertools import pairwise
 
 import pandas as pd
 import pyarrow as pa
 
-from tsbulk_frames._check import EmptyRows
-from tsbulk_frames._parts import ENTITY, ReadPart, WritePart
+from tsbulk_frames._check import EmptyRows, check_empty_rows
+from tsbulk_frames._parts import ENTITY, ReadPart, WritePart, check_columns
 from tsbulk_frames._pieces import cut, outcomes, place_of, total
 from tsbulk_frames._ticket import Ticket
 from tsbulk_frames.aspect import ask_target
+from tsbulk_frames.assetmodel import Variable
 from tsbulk_frames.connection import Connection, use_connection
 from tsbulk_frames.errors import FrameError
 from tsbulk_frames.frames import Backend
@@ -261,7 +263,8 @@ def write_timeseries(
     ------
     FrameError
         Not a Dask DataFrame, no time index with a zone, or partitions that are not in time order: nothing was
-        uploaded. The data of all parts cannot be imported, see `tsbulk_frames.write_timeseries`; each part is checked
+        uploaded. Columns or types of ``ddf._meta`` do not fit the aspect, where the asset was asked: no task was
+        started. The data of all parts cannot be imported, see `tsbulk_frames.write_timeseries`; each part is checked
         before anything of it is uploaded, not the whole, which nobody has.
     ConfigError
         The folder cannot be used, holds another import, or is not seen by all workers.
@@ -306,16 +309,29 @@ def write_timeseries(
         )
     series = Series(entity, property_set)
     check_seconds("timeout", timeout)
+    check_empty_rows(empty_rows)
     twin = None if twin_type is None else TwinType.parse(twin_type)
     con = use_connection(connection)
     ticket = Ticket(con, check_workers(max_workers, con))
+    variables: tuple[Variable, ...] | None = None
     if twin is None:
-        twin = ask_target(series, con).twin_type
+        target = ask_target(series, con)
+        twin, variables = target.twin_type, target.variables
+        _check_meta(ddf, variables)
     pieces, borders = cut(ddf, twin, con.config.closed)
     folder, mark = place_of(manifest, series, twin, con, borders)
-    part = WritePart(ticket, series, twin, folder, mark, wait, timeout, empty_rows, keep_files, verify)
+    part = WritePart(ticket, series, twin, variables, folder, mark, wait, timeout, empty_rows, keep_files, verify)
     report = total(outcomes(part, pieces, borders), folder)
     if manifest is None and report.ok:
         shutil.rmtree(folder, ignore_errors=True)
         report.manifest = None
     return report
+
+
+def _check_meta(ddf: dd.DataFrame, variables: Sequence[Variable]) -> None:
+    """Refuse what the types alone tell; lengths, and what an object or a category may be, show in the parts."""
+    sample = ddf._meta_nonempty.copy()
+    for name, dtype in ddf._meta.dtypes.items():
+        if pd.api.types.is_object_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
+            sample[name] = None
+    check_columns(sample, [replace(variable, length=None) for variable in variables])

@@ -328,6 +328,54 @@ def test_refused_as_a_whole_it_raises_the_refusal(shared: Site) -> None:
     assert "nothing was imported" in caught.value.__notes__[0]
 
 
+def worded(frame: pd.DataFrame, at: int) -> pd.DataFrame:
+    """Make one value a text that is too long for the property."""
+    return frame.assign(state=frame["state"].where(np.arange(len(frame)) != at, "x" * 256))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"speeed": 1.0}, "'speeed' is no variable"),
+        ({"speed": "fast"}, "'speed' is string, but the variable is DOUBLE"),
+        ({"count": 1.5}, "'count' is double, but the variable is LONG"),
+    ],
+)
+def test_columns_the_aspect_does_not_take_start_no_task(
+    shared: Site, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    """Unknown properties and wrong types are refused by the meta: nothing is computed, kept or uploaded."""
+    entity = shared.asset("performance")
+    computed: list[int] = []
+
+    def partition(number: int) -> pd.DataFrame:
+        computed.append(number)
+        return history(24).assign(**change)
+
+    ddf = dd.from_map(partition, [0, 1], meta=history(0).assign(**change), divisions=None)
+    before = len(shared.asked("PUT", "/files/"))
+    with pytest.raises(tsb.FrameError, match=said):
+        tsb.dask.write_timeseries(ddf, entity, "pump", manifest=tmp_path / "none", connection=shared.con)
+    assert computed == []
+    assert not (tmp_path / "none").exists()
+    assert len(shared.asked("PUT", "/files/")) == before
+
+
+def test_a_part_the_aspect_does_not_take_is_not_uploaded(shared: Site) -> None:
+    """What only values tell, such as a text too long, is refused with its part; with `twin_type` nothing is asked."""
+    entity = shared.asset("performance")
+    ddf = dd.from_pandas(worded(history(), 30), npartitions=4)
+    before = len(shared.asked("PUT", "/files/"))
+    with pytest.raises(tsb.PartialImportError, match="longer than 255 characters") as caught:
+        tsb.dask.write_timeseries(ddf, entity, "pump", connection=shared.con)
+    assert len(caught.value.failed) == 1
+    assert len(shared.asked("PUT", "/files/")) - before == len(caught.value.done) == 3
+    asked = len(shared.asked("GET", "/assetmanagement/"))
+    with pytest.raises(tsb.PartialImportError):
+        tsb.dask.write_timeseries(ddf, entity, "pump", twin_type="performance", connection=shared.con)
+    assert len(shared.asked("GET", "/assetmanagement/")) == asked
+
+
 def test_jobs_that_take_longer_can_be_awaited() -> None:
     """``wait=False`` returns with jobs running; a deadline tells all that are late, of all parts together."""
     for site in open_site(rules=Rules(job_seconds=1e9)):
@@ -349,6 +397,7 @@ def test_a_worker_that_does_not_see_the_folder_sends_nothing(shared: Site, tmp_p
         ticket=Ticket(shared.con, 1),
         series=series,
         twin_type=twin,
+        variables=None,
         folder=tmp_path / "elsewhere",
         mark="import.json",
         wait=True,
