@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from furniture import PERFORMANCE, PUMP, SIMULATION, Clock, Http, furnish
 
-from tsbulk_frames.sandbox import Rules, Sandbox
+from tsbulk_frames.sandbox import Rules, Sandbox, registry
 
 BASE = "/api/assetmanagement/v3"
 
@@ -391,3 +391,26 @@ def test_create_twice(http: Http):
     """An id that is taken is 409."""
     assert http.post(f"{BASE}/assets", json={"name": "x", "assetId": PERFORMANCE}).status_code == 409
     assert http.get(f"{BASE}/assets/{PERFORMANCE}").json()["name"] == PERFORMANCE
+
+
+def test_a_fleet_is_added_one_by_one_without_waiting_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends with the sandbox is not written; in a folder of one's own each asset is put into words once."""
+    written: list[str] = []
+    worded: list[str] = []
+    whole, words = registry.write_whole, registry.asdict
+    monkeypatch.setattr(registry, "write_whole", lambda path, text: [written.append(path.name), whole(path, text)])
+    monkeypatch.setattr(registry, "asdict", lambda asset: [worded.append(asset.asset_id), words(asset)][1])
+    with Sandbox() as sandbox:
+        for number in range(5):
+            sandbox.add_asset(f"a{number}")
+    assert written == worded == []
+    with Sandbox(tmp_path) as sandbox:
+        for number in range(5):
+            sandbox.add_asset(f"a{number}", name="Größe")
+        sandbox.add_asset("a3", name="other")
+    assert written == ["assets.json"] * 6
+    assert worded == ["a0", "a1", "a2", "a3", "a4", "a3"]
+    names = {one["asset_id"]: one["name"] for one in json.loads((tmp_path / "assets.json").read_text("utf-8"))}
+    assert names == dict.fromkeys(("a0", "a1", "a2", "a4"), "Größe") | {"a3": "other"}

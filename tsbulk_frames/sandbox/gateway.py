@@ -53,7 +53,7 @@ class _Running:
                 clock=clock,
                 rules=rules,
                 page_bytes=sandbox.page_bytes,
-                assets=AssetStore(root),
+                assets=AssetStore(sandbox.data_dir and root),
                 files=files,
                 series=SeriesStore(root / "series"),
             )

@@ -128,15 +128,16 @@ class AssetStore:
 
     Parameters
     ----------
-    root : pathlib.Path
-        Existing folder of the document.
+    root : pathlib.Path or None
+        Existing folder of the document. None: they end with the sandbox, and no disk is waited for.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / "assets.json"
+    def __init__(self, root: Path | None) -> None:
+        self._path = None if root is None else root / "assets.json"
         self._lock = threading.Lock()
         self._assets: dict[str, Asset] = {}
-        if self._path.exists():
+        self._texts: dict[str, str] = {}
+        if self._path is not None and self._path.exists():
             documents = json.loads(self._path.read_text(encoding="utf-8"))
             self._assets = {document["asset_id"]: _load(document) for document in documents}
 
@@ -158,9 +159,18 @@ class AssetStore:
                 known[asset.asset_id] = asset if old is None else replace(asset, etag=old.etag + 1)
             if known == self._assets:
                 return
-            documents = [asdict(asset) for asset in known.values()]
-            write_whole(self._path, json.dumps(documents, ensure_ascii=False, indent=1).encode())
+            if self._path is not None:
+                texts = {name: self._text(asset) for name, asset in known.items()}
+                write_whole(self._path, ("[\n" + ",\n".join(texts.values()) + "\n]").encode())
+                self._texts = texts
             self._assets = known
+
+    def _text(self, asset: Asset) -> str:
+        """Put an asset into words once: who adds a fleet one by one waits for all of them each time."""
+        kept = self._texts.get(asset.asset_id)
+        if kept is None or self._assets.get(asset.asset_id) is not asset:
+            kept = json.dumps(asdict(asset), ensure_ascii=False)
+        return kept
 
     def get(self, asset_id: str) -> Asset | None:
         """Asset of that id, None when there is none."""
