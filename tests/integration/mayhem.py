@@ -270,7 +270,11 @@ class Mayhem:
             report, error = problem.report, problem
         except tsb.TsBulkError as problem:
             error = problem
-        self._note("write", error)
+        unread = not first and isinstance(error, tsb.FrameError) and "was not read to its end" in str(error)
+        if unread:  # trouble ended the call before it: only with the same data it can be gone on with
+            self.outcome.ends["resume: an iterator that had not been read to its end"] += 1
+        else:
+            self._note("write", error)
         words = {one.partition: one.outcome for one in report.partitions} if report is not None else {}
         if report is not None and error is None and not set(words.values()) <= {"done", "skipped", "running"}:
             self.say(f"no error was raised, but the report tells {words}")
