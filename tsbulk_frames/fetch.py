@@ -144,7 +144,11 @@ class Fetch:
         for number in range(self._workers if self._line else 0):
             thread = threading.Thread(target=self._work, name=f"tsbulk-fetch-{number}", daemon=True)
             self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except BaseException:  # Ctrl-C comes at any moment, and nobody leaves what was not entered
+                self.__exit__(None, None, None)
+                raise
         return self
 
     def __exit__(
@@ -155,7 +159,8 @@ class Fetch:
             self._changed.notify_all()
         self._stop.now()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         self._decoders.shutdown(wait=True, cancel_futures=True)
 
     def __iter__(self) -> Iterator[tuple[int, pa.Table]]:

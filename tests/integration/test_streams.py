@@ -225,6 +225,27 @@ def test_an_interrupt_stops_a_read_at_once(site: Site) -> None:
         assert child.wait(timeout=60) == 0
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+def test_an_interrupt_while_threads_are_started_leaves_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Ctrl-C between the first and the last thread: those that work already are ended, requests and all."""
+    entity = site.seed(pd.DataFrame({"count": np.arange(3)}, times("2026-03-01", 3)))
+    site.sandbox.faults.add(Fault(Delay(600), "GET", r"/iottsbulk/", times=None))
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun or thread.name != "tsbulk-fetch-3":
+            start(thread)
+        if thread.name == "tsbulk-fetch-3":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tsb.read_timeseries(entity, "pump", *SPAN, connection=site.con)
+    assert workers_left() == []
+
+
 def test_one_missing_entity_does_not_spoil_the_others(shared: Site) -> None:
     """With errors="collect" it is left out, and attrs say why; else the error names it."""
     here = [shared.seed(pd.DataFrame({"count": [number]}, times("2026-03-01", 1))) for number in (1, 2)]
