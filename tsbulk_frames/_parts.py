@@ -69,7 +69,7 @@ class ReadPart:
             types = {name: kind for name, kind in types.items() if name == TIME or self._property(name) in wanted}
             request = replace(request, select=tuple(wanted))
         parts: list[list[pa.Table]] = [[] for _ in request.series]
-        workers = min(self.ticket.limit, connection.config.max_workers)
+        workers = self.ticket.limit  # what all tasks together may have under way is the budget's to hold
         for number, table in stream_tables(request, connection, workers=workers, advance=_unseen):
             parts[number].append(conform(table, types))
         counts = [sum(table.num_rows for table in tables) for tables in parts]
