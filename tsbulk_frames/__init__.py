@@ -174,31 +174,33 @@ _HOMES = {
     "streams": ("iter_timeseries", "read_arrow"),
     "writer": ("resume_import", "write_import_files", "write_timeseries"),
 }
-_EXTRAS = ("dask", "plot")
-"""Modules that need an extra, used as ``tsb.name``; loaded at their first use, like the names."""
+_MODULES = ("dask", "howto", "plot", "sandbox")
+"""Modules used as ``tsb.name``; loaded at their first use, like the names. Some need an extra."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = metadata.version("tsbulk-frames")
 
 
 def __getattr__(name: str) -> object:
-    """Load the module a public name lives in, at its first use."""
-    if name in _EXTRAS:
-        return import_module(f"{__name__}.{name}")
-    if name not in _HOME_OF:
+    """Load the module that a public name is, or lives in, at its first use."""
+    home = name if name in _MODULES else _HOME_OF.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        module = import_module(f"{__name__}.{home}")
     except ModuleNotFoundError as error:
-        if name != "Sandbox":
+        if home != "sandbox":
             raise
         raise ModuleNotFoundError(
             f'{name} needs {error.name}, which is not installed; run: pip install "tsbulk-frames[sandbox]"',
             name=error.name,
         ) from error
+    if name in _MODULES:
+        return module
+    value: object = getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_EXTRAS})
+    return sorted({*globals(), *__all__, *_MODULES})
