@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class _Tsbulk(click.RichGroup):
     def invoke(self, ctx: click.Context) -> None:
         """Run the command."""
         code = 0
+        _open_what_is_closed()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # not every terminal has every letter
@@ -68,6 +70,13 @@ class _Tsbulk(click.RichGroup):
         from rich.text import Text
 
         formatter.write(Padding(Text(_EPILOG), (0, 1)))
+
+
+def _open_what_is_closed() -> None:
+    """Let a standard stream that the caller has closed be nowhere; else a file or socket would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  (open as long as the process)
 
 
 @click.group(cls=_Tsbulk, context_settings={"help_option_names": ["-h", "--help"]})

@@ -135,7 +135,7 @@ def end(error: BaseException, *, json: bool = False, debug: bool = False, manife
         else:
             for line in _lines(error, known):
                 click.echo(line, err=True)
-    except BrokenPipeError:
+    except OSError:  # nobody can be told; the code still says it
         _leave_closed(sys.stderr)
     return code
 

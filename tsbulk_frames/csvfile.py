@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -41,7 +42,8 @@ class CsvFile:
     Raises
     ------
     FrameError
-        While it is gone through: no ``_time`` column, unknown columns, a cell that is not of its type.
+        While it is gone through: no ``_time`` column, unknown columns, a cell that is not of its type, a quotation mark
+        that is not closed.
     """
 
     def __init__(self, stream: IO[bytes], name: str, variables: Sequence[Variable]) -> None:
@@ -53,6 +55,7 @@ class CsvFile:
             self._types[one.name + QC_SUFFIX] = pa.int64()
 
     def __iter__(self) -> Iterator[pa.Table]:
+        self._check_quotes()
         self._stream.seek(0)
         try:
             # a handle of its own, as Arrow closes what it reads from
@@ -74,8 +77,17 @@ class CsvFile:
         except pa.ArrowInvalid as error:
             raise FrameError(
                 f"{self._name}: {error}; cells must be of the types the aspect declares (tsbulk describe), times "
-                "ISO 8601 with Z or an offset, lines all of one length"
+                "ISO 8601 with Z or an offset, lines all of one length, separated by commas, in UTF-8"
             ) from error
+
+    def _check_quotes(self) -> None:
+        """Refuse a quotation mark that is not closed: Arrow takes all the lines behind it for one text."""
+        self._stream.seek(0)
+        if sum(block.count(b'"') for block in iter(partial(self._stream.read, _BLOCK), b"")) % 2:
+            raise FrameError(
+                f"{self._name}: a quotation mark is not closed, is the file whole? A text with quotation marks in it "
+                "stands in quotation marks, and each of its own is doubled"
+            )
 
     def _check_heads(self, names: Sequence[str]) -> None:
         """Refuse columns that are not of the aspect, before any of them is guessed at."""

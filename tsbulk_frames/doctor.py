@@ -37,6 +37,7 @@ _NEEDED = ("pandas", "pyarrow", "requests")
 _USED_EXTRAS = ("cli", "sandbox", "plot", "progress", "dask")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^]]*)])?.*?extra *== *['\"](?P<extra>[^'\"]+)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PROBE = ("api", "assetmanagement", "v3", "assets", "root")
 _SKEW_WARN, _SKEW_FAIL = 30.0, 300.0
 """Seconds a clock may be wrong: what is young is told from what is old by it, and certificates have a first day."""
@@ -220,16 +221,17 @@ def _proxies(environ: Mapping[str, str]) -> Finding:
 
 def _masked(address: str) -> str:
     """Leave out of an address who asks; and what else may be secret in it."""
-    scheme, separator, rest = address.rpartition("://")
-    rest = re.split(r"[/?#]", rest.rpartition("@")[2])[0] if separator else rest.rpartition("@")[2]
-    return f"{scheme}{separator}{'***@' if '@' in address else ''}{rest}"
+    scheme = _SCHEME.match(address)
+    host = address[scheme.end() if scheme else 0 :].rpartition("@")[2]
+    host = re.split(r"[/?#]", host)[0] if scheme else host
+    return f"{scheme[0] if scheme else ''}{'***@' if '@' in address else ''}{host}"
 
 
 def _credentials(credentials: Credentials, environ: Mapping[str, str]) -> Finding:
     """Say of which kind they are, and where they were found."""
     from tsbulk_frames.auth import UserToken
 
-    others = [name for name in environ if name.startswith(("MDSP_", "MDSP_OS_VM_")) and environ[name].strip()]
+    others = [name for name in environ if name.startswith("MDSP_") and environ[name].strip()]
     if not isinstance(credentials, UserToken):
         return Finding("credentials", "ok", f"an application's, from {', '.join(sorted(others))}")
     if others:
@@ -242,6 +244,8 @@ def _network(
     config: RestClientConfig, credentials: Credentials | None, clock: Callable[[], float]
 ) -> Iterator[Finding]:
     """Ask for a token, then for something small with it."""
+    from tsbulk_frames.answers import parse_json
+    from tsbulk_frames.assetmodel import expect_object
     from tsbulk_frames.auth import UserToken
     from tsbulk_frames.transport import Transport
 
@@ -264,6 +268,7 @@ def _network(
     try:
         with Transport(config, known) as transport:
             answer = transport.request("GET", _PROBE)
+        expect_object(parse_json(answer.data, "the answer"), "the answer")  # else it is somebody else's: a login page
     except TransportError as error:
         yield _unreachable(error)
     except ServiceError as error:

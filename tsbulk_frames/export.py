@@ -71,7 +71,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
     OSError
         It cannot be written.
     """
-    path = path.resolve()  # of a link, what it leads to is replaced
+    path = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         with path.open("wb") as stream:
             yield stream

@@ -61,12 +61,14 @@ class Strike:
 
 
 @contextmanager
-def process(sandbox: tsb.Sandbox, *words: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    sandbox: tsb.Sandbox, *words: object, command: list[str] = TSBULK, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command against a sandbox, with pipes unless told otherwise; it does not outlive the test."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     kept = {name: value for name, value in os.environ.items() if not VARIABLES.match(name)}
     variables = {**kept, **environment(sandbox)}
-    with subprocess.Popen([*TSBULK, *map(str, words)], env=variables, **{**pipes, **more}) as child:
+    with subprocess.Popen([*command, *map(str, words)], env=variables, **{**pipes, **more}) as child:
         try:
             yield child
         finally:

@@ -210,6 +210,9 @@ def test_a_file_is_whole_or_as_it_was(run: Run, shared: Site, history: pd.DataFr
     run("read", entity, "pump", *DAY, "-o", os.devnull, "--format", "csv")
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
     assert "check the path" in complaint(run("read", entity, "pump", *DAY, "-o", "no/such/folder.csv", code=2))
+    Path("loop.csv").symlink_to("loop.csv")
+    run("read", entity, "pump", *DAY, "-o", "loop.csv")
+    assert Path("loop.csv").read_bytes() == Path("real.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -222,9 +225,10 @@ def test_a_file_is_whole_or_as_it_was(run: Run, shared: Site, history: pd.DataFr
         ("_time,rate\n2026-03-01T00:00:00,1\n", "expected a zone offset"),
         ("_time,rate\n2026-03-01T00:00:00Z,1\n2026-03-01T00:00:00Z\n", "lines all of one length"),
         ("_time,rate\n2026-03-01T00:00:01Z,1\n2026-03-01T00:00:00Z,1\n", "sort"),
+        ('_time,state\n2026-03-01T00:00:00Z,"on\n2026-03-01T00:00:01Z,off\n', "a quotation mark is not closed"),
         ("", "Empty CSV file"),
     ],
-    ids=["no time", "unknown", "twice", "fraction", "naive", "ragged", "disorder", "empty"],
+    ids=["no time", "unknown", "twice", "fraction", "naive", "ragged", "disorder", "open", "empty"],
 )
 def test_csv_that_cannot_be_right_is_refused(run: Run, shared: Site, text: str, words: str) -> None:
     """Named in words, with the next step; nothing is uploaded, no manifest and no copy is left."""
@@ -534,10 +538,17 @@ def test_the_doctor_says_what_to_do(run: Run, tmp_path: Path) -> None:
     result = run("doctor", "--json", TSBULK_TOKEN="hush-token", code=3)
     assert (checks(result)["credentials"]["status"], checks(result)["token"]["status"]) == ("warn", "fail")
     assert "hush" not in result.output
-    proxies = {"HTTPS_PROXY": "http://me:hush@proxy:8080", "http_proxy": "me:hush@other:1", "NO_PROXY": "a,b"}
+    proxies = {
+        "HTTPS_PROXY": "http://me:hush@proxy:8080",
+        "HTTP_PROXY": "http://me:hush://hush@third:1/",
+        "http_proxy": "me:hush@other:1",
+        "NO_PROXY": "a,b",
+    }
     result = run("doctor", "--json", **proxies)
     said = checks(result)["proxies"]["detail"]
-    assert said == "HTTPS_PROXY=http://***@proxy:8080, http_proxy=***@other:1, NO_PROXY=a,b"
+    assert said == (
+        "HTTPS_PROXY=http://***@proxy:8080, HTTP_PROXY=http://***@third:1, http_proxy=***@other:1, NO_PROXY=a,b"
+    )
     assert "hush" not in result.output
     open_to_all = tmp_path / "state" / "tsbulk_frames" / "imports"
     open_to_all.mkdir(parents=True)
@@ -571,6 +582,16 @@ def test_the_doctor_tells_of_a_clock_it_cannot_see() -> None:
     """No Date, or one that is none: a warning."""
     for server in open_server():
         assert _clock_against(server, "yesterday", NOW).status == "warn"
+
+
+def test_a_login_page_is_no_gateway() -> None:
+    """What a network answers in the gateway's place is told as that, and not as a token that is accepted."""
+    for server in open_server():
+        server.script = lambda handler, seen: reply(handler, 200, b"<html>Welcome, please log in</html>")
+        found = {one.check: one for one in doctor.examine(server.url, {"TSBULK_TOKEN": "abc"})}
+        assert (found["reachable"].status, found["reachable"].exit_code) == ("fail", 5)
+        assert "the gateway's address" in found["reachable"].next_step
+        assert not {"token", "clock"} & set(found)
 
 
 def _clock_against(server: Server, date: str, now: float) -> doctor.Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import click.testing
 import pandas as pd
 import pytest
 from plant import times
-from shell import DAY, HISTORY, Strike, environment, process
+from shell import DAY, HISTORY, TSBULK, Strike, environment, process
 
 import tsbulk_frames as tsb
 from tsbulk_frames.cli import main
@@ -110,6 +111,25 @@ def test_a_reader_that_never_was_ends_it_quietly(sandbox: tsb.Sandbox) -> None:
     os.close(ours)
     with os.fdopen(theirs, "wb") as nobody, process(sandbox, "describe", "--json", stdout=nobody) as child:
         assert (child.wait(_PATIENCE), child.stderr.read()) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [
+        ("plan - {entity} pump", "<&-", 2),
+        ("describe {entity}", ">&-", 0),
+        ("read {entity} pump 2026-03-01 2026-03-02", ">&-", 0),
+        ("read {entity} hump 2026-03-01 2026-03-02", "2>&-", 4),
+        ("read {entity} hump 2026-03-01 2026-03-02", "2>/dev/full", 4),
+    ],
+)
+def test_a_stream_that_is_not_there(sandbox: tsb.Sandbox, words: str, closed: str, code: int) -> None:
+    """Closed by who started it, or without room: nowhere, with the same exit code and no traceback."""
+    line = f"{shlex.join(TSBULK)} {words.format(entity=ENTITY)} {closed}"
+    with process(sandbox, command=["sh", "-c", line]) as child:
+        out, errors = child.communicate(timeout=_PATIENCE)
+    assert (child.returncode, out) == (code, b"")
+    assert errors.count(b"\n") == ("<" in closed), errors
 
 
 @pytest.mark.parametrize("quiet", [False, True], ids=["loud", "quiet"])
