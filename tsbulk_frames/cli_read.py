@@ -134,6 +134,7 @@ def _tell_written(
     span: tuple[str, str],
 ) -> None:
     """Say what is in the file."""
+    from tsbulk_frames._text import as_count
     from tsbulk_frames.model import format_time
 
     first, last = (None if ns is None else format_time(ns) for ns in (written.first, written.last))
@@ -150,7 +151,7 @@ def _tell_written(
             "first": first,
             "last": last,
         },
-        f"{output}: {written.rows:,} records{between}, {written.bytes:,} bytes",
+        f"{output}: {as_count(written.rows, 'record')}{between}, {as_count(written.bytes, 'byte')}",
     )
 
 
@@ -171,14 +172,14 @@ def describe(session: Session, entity: str | None, name: str | None, type_id: st
     """  # noqa: D301  (click keeps the lines behind it)
     if entity is not None and (name, type_id, limit) != (None, None, None):
         raise click.UsageError("--name, --type and --limit choose among the assets; leave ENTITY out")
+    from tsbulk_frames._text import as_count
     from tsbulk_frames.discovery import describe as describe_asset
     from tsbulk_frames.discovery import list_assets
 
     with session.connect() as connection:
         if entity is None:
             frame = list_assets(name=name, type_id=type_id, limit=limit, connection=connection)
-            count = f"{len(frame):,} asset{'s' * (len(frame) != 1)}"
-            session.show({"assets": _records(frame)}, count, *_filled(frame))
+            session.show({"assets": _records(frame)}, as_count(len(frame), "asset"), *_filled(frame))
             return
         frame = describe_asset(entity, connection=connection)
     about = {key: frame.attrs.get(key) for key in ("entity", "name", "twin_type")}

@@ -93,6 +93,8 @@ def plan(
 
 def _show_plan(session: Session, plan: ImportPlan) -> None:
     """Print a plan."""
+    from tsbulk_frames._text import as_count
+
     partitions = [{name: getattr(one, name) for name in _PLANNED} for one in plan.partitions]
     problems = [
         {"partition": one.partition, "column": one.column, "times": one.times, "message": one.message}
@@ -100,13 +102,13 @@ def _show_plan(session: Session, plan: ImportPlan) -> None:
     ]
     unit = "UTC day" if plan.twin_type.value == "performance" else "UTC hour"
     parts: list[str | Table] = [
-        f"{plan.series}: {plan.rows:,} records, {plan.jobs:,} jobs (one a {unit}), {plan.files:,} files, "
-        f"about {plan.bytes:,} bytes, at most {plan.disk_bytes:,} of disk"
+        f"{plan.series}: {as_count(plan.rows, 'record')}, {as_count(plan.jobs, 'job')} (one a {unit}), "
+        f"{as_count(plan.files, 'file')}, about {plan.bytes:,} bytes, about {plan.disk_bytes:,} of disk at most"
     ]
     if partitions:
         parts.append(Table(_PLANNED, [list(one.values()) for one in partitions]))
     if problems:
-        parts.append(f"It cannot be imported like this, {len(problems):,} rules would be broken:")
+        parts.append(f"It cannot be imported like this, {as_count(len(problems), 'rule')} would be broken:")
         parts += [f"- {one['message']}" for one in problems]
     session.show(
         {
@@ -245,11 +247,13 @@ def _carry_out(session: Session, place: Path, run: Callable[[], ImportReport]) -
 
 def _show_report(session: Session, report: ImportReport) -> None:
     """Print a report."""
+    from tsbulk_frames._text import as_count
+
     partitions = [{name: getattr(one, name) for name in _DETAILED} for one in report.partitions]
     counts = {outcome: count for outcome, count in report.counts.items() if count}
     bad = [at for at, one in enumerate(report.partitions) if one.outcome not in ("done", "skipped")]
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
-    head = f"{len(report):,} partitions ({told}), {report.rows:,} records" if partitions else "nothing to import"
+    total = f"{as_count(len(report), 'partition')} ({told}), {as_count(report.rows, 'record')}"
     session.show(
         {
             "ok": report.ok,
@@ -258,7 +262,7 @@ def _show_report(session: Session, report: ImportReport) -> None:
             "manifest": report.manifest,
             "partitions": partitions,
         },
-        head,
+        total if partitions else "nothing to import",
         *([Table(_REPORTED, [[one[name] for name in _REPORTED] for one in partitions], bad)] if partitions else []),
         *([f"manifest: {report.manifest}"] if report.manifest else []),
     )

@@ -125,6 +125,8 @@ def test_parquet_goes_there_and_back(run: Run, shared: Site, history: pd.DataFra
     plan = document(run("plan", "history.parquet", entity, "pump", "--json"))
     assert (plan["ok"], plan["rows"], plan["jobs"], plan["problems"]) == (True, 6, 2, [])
     assert [one["partition"] for one in plan["partitions"]] == ["2026-03-01T09", "2026-03-01T10"]
+    shown = run("plan", "history.parquet", entity, "pump").stdout
+    assert shown.startswith(f"{entity}/pump: 6 records, 2 jobs (one a UTC hour), 2 files, about ")
     assert shared.stored(entity).empty
     wrote = document(run("write", "history.parquet", entity, "pump", "--verify", "--json", "--manifest", "m.sqlite"))
     assert (wrote["ok"], wrote["rows"], wrote["counts"]) == (True, 6, {"done": 2})
@@ -211,6 +213,8 @@ def test_a_file_is_whole_or_as_it_was(run: Run, shared: Site, history: pd.DataFr
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
     assert "check the path" in complaint(run("read", entity, "pump", *DAY, "-o", "no/such/folder.csv", code=2))
     Path("loop.csv").symlink_to("loop.csv")
+    said = run("read", entity, "pump", *DAY, "-o", "loop.csv", "--limit", 1).stdout
+    assert re.match(r"loop.csv: 1 record, ", said)
     run("read", entity, "pump", *DAY, "-o", "loop.csv")
     assert Path("loop.csv").read_bytes() == Path("real.csv").read_bytes()
 
