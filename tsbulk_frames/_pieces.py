@@ -12,9 +12,9 @@ import pandas as pd
 
 from tsbulk_frames._parts import Outcome, WritePart
 from tsbulk_frames.connection import Connection
-from tsbulk_frames.errors import ConfigError, FrameError, JobTimeout, PartialImportError, TsBulkError
+from tsbulk_frames.errors import ConfigError, FrameError, JobTimeout, TsBulkError
 from tsbulk_frames.model import Closed, Series, TwinType, format_time
-from tsbulk_frames.report import ImportReport, PartitionReport
+from tsbulk_frames.report import ImportReport, PartitionReport, partial_error
 from tsbulk_frames.statefile import absolute_path, make_folder
 from tsbulk_frames.statefolder import default_place
 
@@ -185,9 +185,8 @@ def total(parts: Sequence[tuple[str, Outcome]], folder: Path) -> ImportReport:
         refusals[0].add_note(f"{len(refusals)} parts of the data were refused, nothing was imported")
         raise refusals[0]
     report = ImportReport(rows, errors, folder)
-    failed, unknown = report.names("failed"), report.names("unknown")
-    done = (*report.names("done"), *report.names("skipped"))
     if late:
+        failed = report.names("failed")
         more = f"; {len(failed)} other partitions failed (first: {failed[0]}), see .report" if failed else ""
         raise JobTimeout(
             f"{len(late)} import jobs are still running at the deadline (first: {late[0]}); this is no failure: await "
@@ -195,18 +194,7 @@ def total(parts: Sequence[tuple[str, Outcome]], folder: Path) -> ImportReport:
             job_ids=late,
             report=report,
         )
-    if failed or unknown:
-        first = (failed or unknown)[0]
-        maybe = f" and {len(unknown)} are unknown (the service may have taken them)" if unknown else ""
-        reason = errors.get(first) or next(one.message for one in rows if one.partition == first)
-        raise PartialImportError(
-            f"{len(failed)} of {len(report)} partitions failed{maybe}, {len(done)} are done; first: {first}: {reason}. "
-            f"See .report and .errors; mend the cause and go on with {again}, what is unknown is looked for first",
-            done=done,
-            failed=failed,
-            unknown=unknown,
-            errors=[errors[name] for name in (*failed, *unknown) if name in errors],
-            report=report,
-            manifest=str(folder),
-        )
+    error = partial_error(report, f"{again}, what is unknown is looked for first")
+    if error is not None:
+        raise error
     return report

@@ -245,11 +245,9 @@ def _ids_of(manifest: Path, connection: Connection) -> list[str]:
 
 def _ask_once(connection: Connection, ids: Iterable[str]) -> pd.DataFrame:
     """Look at each job once; one that cannot be asked for is an error once all others have been."""
-    import pandas as pd
-
     from tsbulk_frames.answers import ImportJob
     from tsbulk_frames.errors import JobTimeout, TsBulkError
-    from tsbulk_frames.importjob import await_jobs
+    from tsbulk_frames.importjob import await_jobs, frame_of_jobs
 
     seen: dict[str, ImportJob | TsBulkError] = {}
     ids = list(dict.fromkeys(ids))
@@ -258,11 +256,4 @@ def _ask_once(connection: Connection, ids: Iterable[str]) -> pd.DataFrame:
     )
     with suppress(JobTimeout):
         seen.update(looks)
-    names = ("status", "message", "start_time", "last_modified")
-    rows = []
-    for one in ids:
-        job = seen[one]
-        if isinstance(job, TsBulkError):
-            raise job
-        rows.append([one, *(getattr(job, name) for name in names)])
-    return pd.DataFrame(rows, columns=["job_id", *names])
+    return frame_of_jobs(ids, seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
@@ -25,7 +25,15 @@ from tsbulk_frames.model import Series
 from tsbulk_frames.progress import Board, Progress, check_progress, meter
 from tsbulk_frames.staging import ImportFile
 
-__all__ = ["await_jobs", "delete_import_file", "remote_path", "start_import_job", "upload_import_file", "wait_for_jobs"]
+__all__ = [
+    "await_jobs",
+    "delete_import_file",
+    "frame_of_jobs",
+    "remote_path",
+    "start_import_job",
+    "upload_import_file",
+    "wait_for_jobs",
+]
 
 _LISTING_PAUSES = (0.5, 1.0, 2.0, 4.0)
 _OUTCOMES = {"SUCCESS": "done", "ERROR": "failed"}
@@ -295,11 +303,22 @@ def _ended(
             ended[job_id] = job
             board.sent(1)
             board.put(job_id, "unknown" if isinstance(job, TsBulkError) else _OUTCOMES[job.status])
+    return frame_of_jobs(ids, ended)
+
+
+def frame_of_jobs(ids: Iterable[str], seen: Mapping[str, ImportJob | TsBulkError]) -> pd.DataFrame:
+    """Give a row a job, in the order asked for.
+
+    Raises
+    ------
+    TsBulkError
+        The first that could not be asked for.
+    """
     names = ("status", "message", "start_time", "last_modified")
     rows = []
     for one in ids:
-        how = ended[one]
-        if isinstance(how, TsBulkError):
-            raise how
-        rows.append([one, how.status.value, *(getattr(how, name) for name in names[1:])])
+        job = seen[one]
+        if isinstance(job, TsBulkError):
+            raise job
+        rows.append([one, job.status.value, *(getattr(job, name) for name in names[1:])])
     return pd.DataFrame(rows, columns=["job_id", *names])

@@ -21,7 +21,7 @@ from tsbulk_frames.errors import (
 )
 from tsbulk_frames.messages import ImportJob
 
-__all__ = ["ImportReport", "Outcome", "PartitionReport"]
+__all__ = ["ImportReport", "Outcome", "PartitionReport", "partial_error"]
 
 Outcome: TypeAlias = Literal["done", "skipped", "failed", "unknown", "running"]
 _TONES: dict[Outcome, Tone] = {
@@ -161,23 +161,10 @@ class ImportReport:
         PartialImportError
             Carries this report, and per partition a `JobError` or the error that stopped it.
         """
-        failed, unknown = self.names("failed"), self.names("unknown")
-        if not failed and not unknown:
-            return
-        first, done = (failed or unknown)[0], (*self.names("done"), *self.names("skipped"))
-        maybe = f" and {len(unknown)} are unknown (the service may have taken them)" if unknown else ""
-        reason = self.errors.get(first) or next(one.message for one in self.partitions if one.partition == first)
         resume = f"tsb.resume_import({self.manifest!r})" if self.manifest else "tsb.write_timeseries"
-        raise PartialImportError(
-            f"{len(failed)} of {len(self)} partitions failed{maybe}, {len(done)} are done; first: {first}: {reason}. "
-            f"See .report and .errors; mend the cause and go on with {resume}: what is unknown is looked for first",
-            done=done,
-            failed=failed,
-            unknown=unknown,
-            errors=[self.errors[name] for name in (*failed, *unknown) if name in self.errors],
-            report=self,
-            manifest=self.manifest,
-        )
+        error = partial_error(self, f"{resume}: what is unknown is looked for first")
+        if error is not None:
+            raise error
 
     def __len__(self) -> int:
         return len(self.partitions)
@@ -269,4 +256,24 @@ def job_error(partition: str, job: ImportJob, paths: Sequence[str]) -> JobError:
         job=job.id or "",
         message=job.message or "",
         files=paths,
+    )
+
+
+def partial_error(report: ImportReport, go_on: str) -> PartialImportError | None:
+    """Make the error that tells what failed or is unknown, and how to go on; None where nothing did."""
+    failed, unknown = report.names("failed"), report.names("unknown")
+    if not failed and not unknown:
+        return None
+    first, done = (failed or unknown)[0], (*report.names("done"), *report.names("skipped"))
+    maybe = f" and {len(unknown)} are unknown (the service may have taken them)" if unknown else ""
+    reason = report.errors.get(first) or next(one.message for one in report.partitions if one.partition == first)
+    return PartialImportError(
+        f"{len(failed)} of {len(report)} partitions failed{maybe}, {len(done)} are done; first: {first}: {reason}. "
+        f"See .report and .errors; mend the cause and go on with {go_on}",
+        done=done,
+        failed=failed,
+        unknown=unknown,
+        errors=[report.errors[name] for name in (*failed, *unknown) if name in report.errors],
+        report=report,
+        manifest=report.manifest,
     )
